@@ -1,0 +1,70 @@
+# `make book` and `make test` are all that most people need; `make help` lists the rest. Everything is installed into .venv/ here.
+SHELL := /bin/sh
+PYTHON ?= python3
+PROFILE ?= quick
+CORES ?=
+# Words of the command line reach the recipes as environment variables, so that paths may hold spaces.
+export PYTHON PROFILE DATA LABEL SETTINGS NAME CORES
+
+RUN := .venv/bin/python
+BOOK_OPTIONS = --profile "$$PROFILE" $${DATA:+--data "$$DATA"} $${LABEL:+--label "$$LABEL"} \
+	$${SETTINGS:+--settings "$$SETTINGS"} $${NAME:+--name "$$NAME"} $${CORES:+--cores "$$CORES"}
+# These are what the notebooks and the workflow import: one pass proves the installation and compiles just what is used.
+IMPORTS := import cv2, jupyter_book.cli.main, keras, ipykernel.kernelapp, matplotlib.pyplot, myst_nb.sphinx_ext, openTSNE, \
+	pandas, papermill.cli, scipy.ndimage, scipy.stats, seaborn, SimpleITK, skimage.feature, skimage.measure, \
+	sklearn.manifold, sklearn.model_selection, sklearn.svm, snakemake.cli, statsmodels.api, tensorflow
+
+.DEFAULT_GOAL := help
+.PHONY: help book plan test lint bench clean
+
+help:  ## say what can be made
+	@echo "make book [PROFILE=quick] [DATA=path/lesions.csv LABEL=column] [SETTINGS=my.yml] [NAME=folder] [CORES=2]"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*  ## /  make \1 - /p' Makefile
+	@echo
+	@echo "PROFILE is smoke, quick, standard or paper. PYTHON=python3.12 chooses the Python that .venv/ is made with."
+
+book: .venv/book  ## run every notebook and render the book to runs/<NAME>/html/index.html
+	@$(RUN) -m lesion_utils book $(BOOK_OPTIONS)
+
+plan: .venv/book  ## forecast time and disk of `make book` with the same words, and run nothing
+	@$(RUN) -m lesion_utils plan $(BOOK_OPTIONS)
+
+test: .venv/test lint  ## lint, unit tests, the smoke book and its pages in a browser (NO_BROWSER=1 leaves the browser out)
+	$(RUN) -m pytest -q --ignore=tests/test_pages.py
+	$(RUN) -m lesion_utils book --profile smoke --name smoke
+	LESION_BOOK_HTML=runs/smoke $(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") tests/test_pages.py
+
+lint: .venv/test  ## style, spelling, and that no notebook holds outputs
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m codespell_lib
+	$(RUN) -m nbstripout --keep-id --verify notebooks/*.ipynb
+
+bench: .venv/test  ## speed, side by side with the usual way of doing it, in one run
+	@for benchmark in benchmarks/*.py; do echo "$$benchmark"; $(RUN) "$$benchmark" || exit 1; done
+
+clean:  ## remove .venv/ and caches; results in runs/ stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
+
+.venv/book: pyproject.toml constraints.txt
+	$(call install,.)
+	@touch $@
+
+.venv/test: pyproject.toml constraints.txt
+	$(call install,.[test])
+	@touch .venv/book $@
+
+# Compiling all of the installed modules takes longer than installing them, so pip does not (--no-compile): IMPORTS compiles the used ones.
+define install
+@"$$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	echo "error: the book needs Python 3.11, 3.12 or 3.13, and $$PYTHON is $$("$$PYTHON" --version 2>/dev/null || echo not there)."; \
+	echo "       Name another one: make book PYTHON=python3.12"; exit 1; }
+@.venv/bin/python -c '' 2>/dev/null || { echo "Making .venv/ with $$("$$PYTHON" --version)"; rm -rf .venv; "$$PYTHON" -m venv .venv; } || { \
+	rm -rf .venv; echo "error: $$PYTHON cannot make a virtual environment; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+@echo "Installing the packages of constraints.txt into .venv/ (about 1.2 GB to fetch; takes some minutes, once)"
+@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt -e '$(1)'
+@echo "Trying out what was installed"
+@PYTHONDONTWRITEBYTECODE= TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -W ignore -c '$(IMPORTS)' 2>.venv/import.log || { cat .venv/import.log; exit 1; }
+endef
