@@ -1,0 +1,530 @@
+"""The simulated cohort: CT slices through 3-D liver lesions, with vessels, neighbouring organs, scanners and noise.
+
+No public CT set carries the paper's three labels, so the default cohort is made here, after the paper's section 2.1.
+All appearance is in :class:`Look` and :class:`Appearance`; the functions below hold geometry and CT physics.
+
+A slice is made in five steps: liver with vessels, lesion, and what lies beyond the liver's edge (all averaged over
+planes through the slice: partial volume), then blur by the scanner's kernel, and noise with a CT noise-power spectrum.
+"""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from scipy.fft import irfft2
+from scipy.special import ndtr, ndtri
+
+from .cohort import ROLES, Cohort
+from .errors import SettingsError
+
+CLASSES = ("cyst", "metastasis", "hemangioma")
+#: Lesions a class in the paper's cohort (section 2.1), and in 78 further cases of like distribution (section 4.2.2).
+PAPER_COUNTS = (53, 64, 65)
+EXTRA_COUNTS = (23, 27, 28)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What lesions of one class look like: (low, high) over patients, uniform; a negative amount means "none".
+
+    ``R`` is the lesion's radius. Patients draw a point in each range; their lesions lie near it.
+    """
+
+    attenuation: tuple  # HU of the lesion's substance; relative to the liver if the next line says so
+    relative: bool  # True: attenuation is added to the liver's HU; False: it stands alone (water stays water)
+    edge: tuple  # mm over which lesion turns into liver (logistic scale; at most 0.1 R)
+    axis_ratio: tuple  # short over long axis
+    irregularity: tuple  # departure of the outline from an ellipse, standard deviation / R
+    lobulation: tuple  # bulges with creases between them, / R
+    mottling: tuple  # HU, standard deviation of the texture inside
+    dark_centre: tuple  # HU by which the centre lies below the substance (necrosis, scar)
+    rim: tuple  # HU by which the rim lies above the substance
+    rim_gap: tuple  # share of the rim that is missing
+    nodules: tuple  # number of enhancing nodules at the periphery, rounded
+    nodule_size: tuple  # radius / R
+    nodule_depth: tuple  # distance of nodule centres from the lesion's centre / R
+    enhancement: tuple  # nodules' HU as a share of the way from substance to vessels
+    filled: tuple  # share of the way from substance to vessels that the whole lesion has gone (delayed filling in)
+    hugging_vessels: tuple  # number of vessels that touch the lesion from outside, rounded
+    calcification: tuple  # HU above the substance of small bright grains
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Every constant that a calibration may vary; difficulty is how far metastasis and hemangioma overlap."""
+
+    cyst: Look = Look(
+        attenuation=(0, 20),
+        relative=False,
+        edge=(0.15, 0.35),
+        axis_ratio=(0.75, 1.0),
+        irregularity=(0.02, 0.08),
+        lobulation=(-0.25, 0.35),
+        mottling=(0, 2),
+        dark_centre=(0, 0),
+        rim=(0, 0),
+        rim_gap=(0, 0),
+        nodules=(0, 0),
+        nodule_size=(0, 0),
+        nodule_depth=(0, 0),
+        enhancement=(0, 0),
+        filled=(0, 0),
+        hugging_vessels=(-1, 1.5),
+        calcification=(-1, 0),
+    )
+    metastasis: Look = Look(
+        attenuation=(-62, -28),
+        relative=True,
+        edge=(0.4, 2.2),
+        axis_ratio=(0.65, 1.0),
+        irregularity=(0.05, 0.16),
+        lobulation=(-0.2, 0.25),
+        mottling=(2, 9),
+        dark_centre=(-25, 25),
+        rim=(-25, 30),
+        rim_gap=(0.1, 0.5),
+        nodules=(-2.5, 2.0),
+        nodule_size=(0.15, 0.4),
+        nodule_depth=(0.05, 0.7),
+        enhancement=(0.2, 0.6),
+        filled=(0, 0),
+        hugging_vessels=(-0.5, 3.4),
+        calcification=(-600, 150),
+    )
+    hemangioma: Look = Look(
+        attenuation=(-62, -28),
+        relative=True,
+        edge=(0.3, 1.8),
+        axis_ratio=(0.65, 1.0),
+        irregularity=(0.05, 0.16),
+        lobulation=(-0.2, 0.28),
+        mottling=(2, 9),
+        dark_centre=(-25, 20),
+        rim=(-30, 25),
+        rim_gap=(0.4, 0.85),
+        nodules=(0.8, 6.2),
+        nodule_size=(0.22, 0.48),
+        nodule_depth=(0.65, 1.0),
+        enhancement=(0.6, 1.3),
+        filled=(-0.9, 0.45),
+        hugging_vessels=(-1, 3),
+        calcification=(-1000, 120),
+    )
+    alike: float = 0.1  # spread of a patient's lesions, as a share of each range
+    second_lesion: float = 0.38  # chance that a patient has a second lesion, and again that there is a third
+    diameter_median: float = 24.0  # mm, of a log-normal distribution ...
+    diameter_spread: float = 0.55  # ... its standard deviation in log units ...
+    diameter_limits: tuple = (11.5, 106.0)  # ... cut off here: outlines then measure about 10-102 mm (paper 2.1)
+    liver: tuple = (95.0, 14.0, 66.0, 125.0)  # HU of the liver: mean, standard deviation, lowest, highest
+    vessels: tuple = (45, 85)  # HU of vessels above the liver, portal phase
+    vessel_trees: float = 0.2  # trees per cm2 of slice whose root lies within 15 mm of it
+    parenchyma: tuple = ((4.0, 25.0), (16.0, 8.0))  # unevenness of the liver at two scales: (HU, mm)
+    near_edge: float = 0.4  # share of lesions near the liver's edge
+    slice_thickness: tuple = (1.25, 2.5, 3.0, 5.0)  # mm, drawn with equal chance
+    scanner_pixel: tuple = ((0.70, 0.80), (0.78, 0.90))  # mm, two scanners
+    scanner_blur: tuple = ((0.9, 1.3), (1.3, 1.8))  # mm, full width at half maximum of the kernel in the plane
+    scanner_cutoff: tuple = ((0.33, 0.42), (0.28, 0.36))  # per mm, f0 of the noise spectrum |f| exp(-(f/f0)^2)
+    noise: tuple = (18.0, 0.28, 0.22)  # HU at 1.25 mm; exponent of its fall with thickness; spread in log units
+    noise_limits: tuple = (8.0, 28.0)  # HU
+    mottle: tuple = (0.6, 0.8)  # share of noise variance in the low frequencies that real scans have
+    mottle_scale: tuple = (3.0, 5.0)  # mm, standard deviation of the blobs
+
+
+class Patient(NamedTuple):
+    """One entry of the plan: whose lesions, how many, and where the random stream starts."""
+
+    role: str
+    label: int
+    number: int  # counts the patients of one role and class
+    lesions: int
+
+
+class Lesion(NamedTuple):
+    """One simulated lesion: HU slice (int16), outline (bool), pixel size in mm, and class."""
+
+    image: np.ndarray
+    outline: np.ndarray
+    spacing: float
+    label: int
+
+
+def simulate(counts=PAPER_COUNTS, *, seed, role="cohort", appearance=None, progress=None):
+    """Simulate the lesions of one role.
+
+    Parameters
+    ----------
+    counts : sequence of 3 int
+        Cysts, metastases, hemangiomas; met exactly.
+    seed : int
+        The same seed gives the same cohort, bit for bit.
+    role : str
+        One of :data:`lesion_utils.cohort.ROLES`; each has random streams of its own.
+    appearance : Appearance, optional
+    progress : callable, optional
+        Wraps the list of patients, like ``tqdm``.
+
+    Returns
+    -------
+    Cohort
+    """
+    return _collect(plan_patients(counts, seed=seed, role=role, appearance=appearance), seed, appearance, progress)
+
+
+def simulate_cohort(seed, counts=PAPER_COUNTS, extra=EXTRA_COUNTS, test=(300, 300, 300), *, appearance=None, progress=None):
+    """Simulate the cohort, the extra cases (paper, section 4.2.2) and the independent test set, in this order.
+
+    More test or extra lesions never change the cohort, and a larger role begins with the patients of a smaller one.
+
+    Parameters
+    ----------
+    seed, appearance, progress
+        As in :func:`simulate`.
+    counts, extra, test : sequence of 3 int
+        Lesions a class in each role.
+
+    Returns
+    -------
+    Cohort
+        Lesions L0001, ... of patients P0001, ...
+    """
+    plan = []
+    for role, role_counts in zip(ROLES, (counts, extra, test), strict=True):
+        plan += plan_patients(role_counts, seed=seed, role=role, appearance=appearance)
+    return _collect(plan, seed, appearance, progress)
+
+
+def plan_patients(counts, *, seed, role="cohort", appearance=None):
+    """Return the list of :class:`Patient` whose lesions add up to ``counts``, the classes evenly mixed.
+
+    Raises
+    ------
+    SettingsError
+        If ``counts`` is not three whole numbers of 0 or more, or ``role`` is unknown.
+    """
+    appearance = appearance or Appearance()
+    if role not in ROLES:
+        raise SettingsError(f"role '{role}' is unknown; use one of {', '.join(ROLES)}")
+    if len(counts) != len(CLASSES) or any(count != int(count) or count < 0 for count in counts):
+        raise SettingsError(f"counts is {counts}; give one whole number, 0 or more, for each of {', '.join(CLASSES)}")
+    placed = []
+    for label, count in enumerate(map(int, counts)):
+        # The number of lesions is drawn from a stream of its own, so that patients can be simulated in any order.
+        random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(ROLES.index(role), label)))
+        done = number = 0
+        while done < count:
+            second, third = random.random(2) < appearance.second_lesion
+            lesions = min(1 + int(second) + int(second and third), count - done)
+            placed.append(((done + 0.5) / count, Patient(role, label, number, lesions)))
+            done, number = done + lesions, number + 1
+    return [patient for _, patient in sorted(placed, key=lambda item: item[0])]
+
+
+def simulate_patient(patient, *, seed, appearance=None):
+    """Return the list of :class:`Lesion` of one patient of the plan.
+
+    Depends on the seed and the patient alone: callers can stream any number of lesions, in any order or process.
+    """
+    appearance = appearance or Appearance()
+    key = (ROLES.index(patient.role), patient.label, patient.number)
+    random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    scanner = random.integers(len(appearance.scanner_pixel))
+    spacing = round(float(random.uniform(*appearance.scanner_pixel[scanner])), 3)
+    thickness = random.choice(appearance.slice_thickness)
+    planes = 5 if thickness > 3 else 3
+    mean, deviation, lowest, highest = appearance.liver
+    thin_noise, exponent, spread = appearance.noise
+    noise = thin_noise * (thickness / 1.25) ** -exponent * np.exp(spread * random.standard_normal())
+    scan = {
+        "spacing": spacing,
+        # Planes through the slice, mm from its middle: averaging them is partial volume.
+        "planes": thickness * ((np.arange(planes) + 0.5) / planes - 0.5),
+        "blur": random.uniform(*appearance.scanner_blur[scanner]) / 2.355 / spacing,
+        "cutoff": random.uniform(*appearance.scanner_cutoff[scanner]),
+        "noise": float(np.clip(noise, *appearance.noise_limits)),
+        "mottle": random.uniform(*appearance.mottle),
+        "mottle_scale": random.uniform(*appearance.mottle_scale),
+        "liver": float(np.clip(random.normal(mean, deviation), lowest, highest)),
+        "vessels": random.uniform(*appearance.vessels),
+    }
+    look = getattr(appearance, CLASSES[patient.label])
+    point = random.random(len(fields(Look)))
+    return [
+        _simulate_lesion(random, patient.label, _near(random, look, point, appearance.alike), scan, appearance)
+        for _ in range(patient.lesions)
+    ]
+
+
+def _collect(plan, seed, appearance, progress):
+    """Simulate all patients of the plan and number them."""
+    lesions, patient_ids, roles = [], [], []
+    for number, patient in enumerate(progress(plan) if progress else plan, start=1):
+        lesions += simulate_patient(patient, seed=seed, appearance=appearance)
+        patient_ids += [f"P{number:04d}"] * patient.lesions
+        roles += [patient.role] * patient.lesions
+    return Cohort(
+        classes=CLASSES,
+        label=np.array([lesion.label for lesion in lesions], np.int64),
+        lesion_id=np.array([f"L{number:04d}" for number in range(1, len(lesions) + 1)], dtype=str),
+        patient_id=np.array(patient_ids, dtype=str),
+        role=np.array(roles, dtype=str),
+        spacing=np.array([lesion.spacing for lesion in lesions], np.float32),
+        slices=[lesion.image for lesion in lesions],
+        outlines=[lesion.outline for lesion in lesions],
+    )
+
+
+def _near(random, look, point, alike):
+    """Draw one lesion's values near the patient's point in each range, reflected at the ends of the range."""
+    own = np.abs(point + alike * random.standard_normal(len(point)))
+    own = 1 - np.abs(1 - own)
+    values = {}
+    for share, entry in zip(own, fields(Look), strict=True):
+        span = getattr(look, entry.name)
+        values[entry.name] = span if isinstance(span, bool) else span[0] + share * (span[1] - span[0])
+    return values
+
+
+def _simulate_lesion(random, label, look, scan, appearance):
+    """Put the slice together; see the module's docstring."""
+    spacing, planes = scan["spacing"], scan["planes"][:, None, None].astype(np.float32)
+    low, high = (np.log(limit / appearance.diameter_median) for limit in appearance.diameter_limits)
+    share = random.uniform(ndtr(low / appearance.diameter_spread), ndtr(high / appearance.diameter_spread))
+    diameter = appearance.diameter_median * np.exp(appearance.diameter_spread * ndtri(share))
+    # The widest crop of the classic augmentation (paper, section 3.1), 1.8 d, turned by 45 degrees fits into 2.7 d.
+    side = max(128, int(np.ceil(2.7 * diameter / spacing / 2)) * 2)
+    middle = (side - 1) / 2 + random.uniform(-2, 2, 2)
+    x = ((np.arange(side) - middle[0]) * spacing).astype(np.float32)[None, :]
+    y = ((np.arange(side) - middle[1]) * spacing).astype(np.float32)[:, None]
+
+    radius = diameter / 2
+    weight, substance, inside = _lesion(random, look, radius, x, y, planes, scan)
+    slow = sum(hu * _smooth_fields(random, 1, side, scale / spacing)[0] for hu, scale in appearance.parenchyma)
+    vessels = _vessels(random, round(look["hugging_vessels"]), radius, x, y, planes, appearance.vessel_trees)
+    liver = scan["liver"] + slow + scan["vessels"] * vessels
+    image = liver + weight * (substance - liver)
+    if random.random() < appearance.near_edge:
+        outside, neighbours = _neighbours(random, radius, x, y, planes, scan)
+        image += outside * (neighbours - image)
+        inside = np.where(outside < 0.5, inside, -radius)
+
+    image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), scan["blur"]) + _noise(random, side, scan)
+    image = np.clip(np.rint(image), -1024, 3071).astype(np.int16)
+    return Lesion(image, _mark(random, inside, spacing), spacing, label)
+
+
+def _smooth_fields(random, number, side, scale):
+    """Return (number, side, side) float32 Gaussian fields, mean 0, variance 1, correlated over ``scale`` pixels."""
+    # A coarse random grid enlarged with Gaussian weights: two small matrix products in place of a wide blur.
+    place = np.arange(side, dtype=np.float32) / scale + random.random(dtype=np.float32) + 2
+    coarse = int(place[-1]) + 4
+    weights = np.exp(-0.5 * ((place[:, None] - np.arange(coarse, dtype=np.float32)) / 0.75) ** 2)
+    weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    return weights @ random.standard_normal((number, coarse, coarse), dtype=np.float32) @ weights.T
+
+
+def _through(fields_pair, planes, depth):
+    """Return a field that changes over ``depth`` mm from plane to plane, from two independent ones."""
+    angle = planes / depth
+    return np.cos(angle) * fields_pair[0] + np.sin(angle) * fields_pair[1]
+
+
+def _lesion(random, look, radius, x, y, planes, scan):
+    """Return the lesion on the slice, averaged over the planes.
+
+    Returns
+    -------
+    weight : (h, w) float32
+        Share of the voxel that is lesion.
+    substance : (h, w) float32
+        HU of that share.
+    inside : (h, w) float32
+        Depth under the lesion's surface in mm, negative outside.
+    """
+    side, spacing = x.shape[1], scan["spacing"]
+    half = int(1.6 * radius / spacing) + 4  # nothing of the lesion lies beyond
+    column, row = int(np.argmin(np.abs(x))), int(np.argmin(np.abs(y)))
+    window = np.s_[max(0, row - half) : row + half, max(0, column - half) : column + half]
+    x, y = x[:, window[1]], y[window[0]]
+    size = max(x.shape[1], y.shape[0])
+
+    def fields_3d(scale):
+        pair = _smooth_fields(random, 2, size, scale * radius / spacing)[:, : y.shape[0], : x.shape[1]]
+        return _through(pair, planes, scale * radius)
+
+    # The slice passes near the middle of an ellipsoid; z is counted from that middle.
+    z = planes + random.uniform(-0.2, 0.2) * radius
+    turn, ratio = random.uniform(0, np.pi), look["axis_ratio"]
+    long, short = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    depth_ratio = random.uniform(0.8, 1.1)
+    distance = np.sqrt(long**2 + (short / ratio) ** 2 + (z / depth_ratio) ** 2) / radius
+    bulges = max(0.0, look["lobulation"]) * (np.abs(fields_3d(0.7)) - 0.8)
+    shape = bulges + look["irregularity"] * (0.8 * fields_3d(0.7) + 0.6 * fields_3d(0.3)) - distance
+    # The level that gives the area of the ellipse with the long axis asked for, on the middle plane.
+    pixels = int(np.pi * ratio * (0.92 * radius / spacing) ** 2)
+    level = np.partition(shape[len(planes) // 2], -pixels, axis=None)[-pixels]
+    inside = (shape - level) * radius
+    weight = _step(inside / min(look["edge"], 0.1 * radius))
+
+    hu = np.full_like(inside, look["attenuation"] + (scan["liver"] if look["relative"] else 0.0))
+    to_vessel = scan["liver"] + scan["vessels"] - hu
+    hu += max(0.0, look["filled"]) * to_vessel
+    if look["mottling"] > 0:
+        hu += look["mottling"] * fields_3d(0.25)
+    centre = random.uniform(0.25, 0.55)
+    hu -= max(0.0, look["dark_centre"]) * _step((inside / radius - centre + 0.2 * fields_3d(0.4)) / 0.06)
+    if look["rim"] > 0:
+        width = random.uniform(0.08, 0.16) * radius
+        present = _step((fields_3d(0.9) - ndtri(look["rim_gap"])) / 0.2)
+        hu += look["rim"] * present * np.exp(-(((inside - width) / width) ** 2))
+    hu += look["enhancement"] * to_vessel * _nodules(random, look, radius, long, short / ratio, z / depth_ratio)
+    if look["calcification"] > 0:
+        grains = fields_3d(0.15)
+        hu += look["calcification"] * _step((grains - 2.0) / 0.15) * (inside > 0)
+
+    full = [np.zeros((side, side), np.float32) for _ in range(2)] + [np.full((side, side), -radius, np.float32)]
+    mean_weight = weight.mean(axis=0)
+    for whole, part in zip(full, (mean_weight, (weight * hu).mean(axis=0), inside.mean(axis=0)), strict=True):
+        whole[window] = part
+    return full[0], full[1] / np.maximum(full[0], 1e-6), full[2]
+
+
+def _step(value):
+    """Logistic step from 0 to 1."""
+    return 1 / (1 + np.exp(-np.clip(value, -30, 30)))
+
+
+def _nodules(random, look, radius, x, y, z):
+    """Return the share of each voxel in soft balls along one side of the periphery."""
+    result = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), np.float32)
+    around = random.uniform(0, 2 * np.pi)
+    for _ in range(round(max(0.0, look["nodules"]))):
+        # Nodules sit near the slice's plane, crowded on one side: the ring they form is never closed.
+        angle, lift = around + random.normal(0, 1.3), random.normal(0, 0.25)
+        place = radius * look["nodule_depth"] * random.uniform(0.85, 1.1)
+        size = radius * look["nodule_size"] * random.uniform(0.6, 1.3)
+        flat = random.uniform(0.55, 1.0)  # along the surface they are longer than across
+        across = x * np.cos(angle) + y * np.sin(angle) - place
+        along = y * np.cos(angle) - x * np.sin(angle)
+        away = np.sqrt((across / flat) ** 2 + along**2 + (z - lift * radius) ** 2)
+        np.maximum(result, _step((size - away) / (0.15 * size + 0.4)), out=result)
+    return result
+
+
+def _vessels(random, hugging, radius, x, y, planes, trees_per_cm2):
+    """Return the (h, w) share of each voxel in vessels: trees of tapering tubes in 3-D, some touching the lesion."""
+    result = np.zeros((y.shape[0], x.shape[1]), np.float32)
+    low, high = np.array([x[0, 0], y[0, 0]]), np.array([x[0, -1], y[-1, 0]])
+    trees = random.poisson(trees_per_cm2 * np.prod(high - low) / 100)
+    start = np.column_stack([random.uniform(low, high, (trees, 2)), random.uniform(-15, 15, trees)])
+    course = random.standard_normal((trees, 3)) * (1, 1, 0.6)
+    width = 1.2 + random.gamma(1.2, 0.8, trees)
+    if hugging > 0:
+        # From a point at the lesion's surface, along it or straight through the slice.
+        angle = random.uniform(0, 2 * np.pi, hugging)
+        out = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(hugging)])
+        past = np.column_stack([-out[:, 1], out[:, 0], np.zeros(hugging)]) * random.normal(0, 0.8, (hugging, 1))
+        upwards = np.column_stack([np.zeros((hugging, 2)), random.normal(0, 0.8, hugging)])
+        start = np.vstack([start, out * radius * random.uniform(0.9, 1.15, (hugging, 1))])
+        course = np.vstack([course, past + 0.3 * out + upwards])
+        width = np.append(width, random.uniform(1.2, 2.6, hugging))
+    for step in range(6):
+        if step == 3:  # every vessel sends out a branch at its third bend
+            start, width = np.vstack([start, start]), np.append(width, 0.7 * width)
+            course = np.vstack([course, course + 0.8 * random.standard_normal(course.shape)])
+        course = course / np.linalg.norm(course, axis=1, keepdims=True)
+        end = start + course * random.uniform(6, 14, (len(start), 1))
+        near = np.minimum(start[:, 2], end[:, 2]) - width < planes.max()
+        near &= np.maximum(start[:, 2], end[:, 2]) + width > planes.min()
+        for piece in np.flatnonzero(near):
+            _draw_tube(result, start[piece], end[piece], width[piece], x, y, planes)
+        start, width = end, 0.88 * width
+        course = course + 0.35 * random.standard_normal(course.shape)
+    return result
+
+
+def _draw_tube(result, start, end, width, x, y, planes):
+    """Draw one straight piece of vessel into ``result``, averaged over the planes."""
+    spacing, reach = x[0, 1] - x[0, 0], width + 1.0
+    first, last = np.minimum(start, end) - reach, np.maximum(start, end) + reach
+    left, right = int((first[0] - x[0, 0]) / spacing), int((last[0] - x[0, 0]) / spacing) + 2
+    top, bottom = int((first[1] - y[0, 0]) / spacing), int((last[1] - y[0, 0]) / spacing) + 2
+    window = np.s_[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+    start, end, width = start.astype(np.float32), end.astype(np.float32), np.float32(width)
+    px, py, pz = x[:, window[1]] - start[0], y[window[0]] - start[1], planes - start[2]
+    if px.size == 0 or py.size == 0:
+        return
+    axis = end - start
+    along = np.clip((px * axis[0] + py * axis[1] + pz * axis[2]) / (axis @ axis), 0, 1)
+    away = np.sqrt((px - along * axis[0]) ** 2 + (py - along * axis[1]) ** 2 + (pz - along * axis[2]) ** 2)
+    tube = np.clip((width - away) / 0.8 + 0.5, 0, 1).mean(axis=0)
+    np.maximum(result[window], tube, out=result[window])
+
+
+def _neighbours(random, radius, x, y, planes, scan):
+    """Return what lies beyond the liver's edge: the (h, w) share of each voxel outside the liver, and its HU."""
+    side, spacing = x.shape[1], scan["spacing"]
+    angle = random.uniform(0, 2 * np.pi)
+    normal = x * np.cos(angle) + y * np.sin(angle)
+    along = y * np.cos(angle) - x * np.sin(angle)
+    gap = radius * random.uniform(1.0, 1.6)
+    # The liver is convex: its edge falls back to either side. Mild bumps, and a slant from plane to plane.
+    surface = (
+        normal
+        - gap
+        + along**2 / (2 * random.uniform(70, 250))
+        + random.uniform(0.4, 1.2) * _smooth_fields(random, 1, side, 14 / spacing)[0]
+    )
+    depth = surface + random.uniform(-0.7, 0.7) * planes
+    texture = _smooth_fields(random, 1, side, 5 / spacing)[0]
+    kind = random.choice(["chest wall", "lung", "fat"], p=[0.45, 0.25, 0.3])
+    fat = random.uniform(-112, -88)
+    if kind == "chest wall":
+        # Fat stripe, muscle with ribs, fat under the skin.
+        inner, muscle = random.uniform(0.8, 6), random.uniform(8, 16)
+        layers = [(0, fat), (inner, fat), (inner + 0.6, 58), (inner + muscle, 58), (inner + muscle + 0.8, fat)]
+    elif kind == "lung":
+        diaphragm = random.uniform(0.8, 3)
+        layers = [(0, 45), (diaphragm, 45), (diaphragm + 0.8, -860)]
+    else:
+        # Fat, then an organ: stomach, bowel, kidney, or the next segment of liver beyond a fissure.
+        inner = random.gamma(2.0, 3.5) + 1.5
+        layers = [(0, fat), (inner, fat), (inner + 0.6, random.choice([15, 35, 60, 120, scan["liver"]]))]
+    distances, values = zip(*layers, strict=True)
+    hu = np.interp(depth, distances, values).astype(np.float32)
+    if kind == "chest wall":
+        length, thick = random.uniform(6, 18), random.uniform(3, 4.5)
+        period = 2 * length + random.uniform(12, 40)
+        place = np.mod(along + random.uniform(0, period), period) - period / 2
+        bone = np.sqrt((place / length) ** 2 + ((depth - inner - 0.45 * muscle) / thick) ** 2)
+        hu += _step((1 - bone) * thick / 0.35) * (np.where(bone > 0.72, random.uniform(450, 800), 220) - hu)
+    outside = np.clip(depth / 0.8 + 0.5, 0, 1)
+    mean_outside = outside.mean(axis=0)
+    # Averaged with their share, so that a slanted edge is a partial volume of the right tissues.
+    return mean_outside, (outside * hu).mean(axis=0) / np.maximum(mean_outside, 1e-6) + 7 * texture
+
+
+def _noise(random, side, scan):
+    """Return (side, side) CT noise in HU: ramp times kernel, and mottle in the low frequencies."""
+    across = np.fft.rfftfreq(side, scan["spacing"]).astype(np.float32)
+    down = np.fft.fftfreq(side, scan["spacing"]).astype(np.float32)[:, None]
+    squared = across**2 + down**2
+    fine = squared * np.exp(-2 * squared / scan["cutoff"] ** 2)
+    coarse = np.exp(-squared * (2 * np.pi * scan["mottle_scale"]) ** 2)
+    coarse[0, 0] = 0
+    power = (1 - scan["mottle"]) * fine / fine.sum() + scan["mottle"] * coarse / coarse.sum()
+    waves = random.standard_normal((2, *squared.shape), dtype=np.float32)
+    # rfft keeps half of the waves: each stands for two, hence the half in the variance of its parts.
+    field = irfft2((waves[0] + 1j * waves[1]) * np.sqrt(power / 4), s=(side, side), norm="forward")
+    return scan["noise"] * field.astype(np.float32)
+
+
+def _mark(random, inside, spacing):
+    """Return the radiologist's outline: the lesion's surface, smoothed, drawn a little too tight or too wide."""
+    hand = random.normal(0.1, 0.35) + 0.35 * _smooth_fields(random, 1, inside.shape[0], 7 / spacing)[0]
+    mask = (cv2.GaussianBlur(inside, (0, 0), 0.8 / spacing) + hand > 0).astype(np.uint8)
+    _, parts, table, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    largest = 1 + int(np.argmax(table[1:, cv2.CC_STAT_AREA]))
+    curve, _ = cv2.findContours((parts == largest).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    # Filling the outer curve closes holes.
+    return cv2.drawContours(np.zeros_like(mask), curve, -1, 1, cv2.FILLED).astype(bool)
