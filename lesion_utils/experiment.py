@@ -1,0 +1,110 @@
+"""One unit of the experiment: train the CNN on one training set, predict the test sets, keep the probabilities."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from . import classifier, networks
+from .classifier import Classifier
+from .files import atomic_path
+from .progress import progress
+from .runs import stream
+from .units import fingerprint
+
+
+def train_and_predict(run, trainer, training, tests, *, arm, amount, seed, fold, keep_classifier=False):
+    """Train a classifier and predict every test set, or take up the finished unit.
+
+    Parameters
+    ----------
+    run : Run
+    trainer : classifier.Trainer
+    training : RoiSet
+    tests : dict of str to RoiSet
+        ``cross_validation`` and, if there is one, ``independent``.
+    arm, amount, seed, fold
+        Name the unit, here and in predictions.csv.
+    keep_classifier : bool
+        Keep the trained network too; see :func:`load_classifier`.
+
+    Returns
+    -------
+    DataFrame
+        Rows of predictions.csv.
+
+    Raises
+    ------
+    LeakError
+        If a patient under test stands behind the training images.
+    """
+    where = f"arm {arm}, amount {amount}, seed {seed}, fold {fold}"
+    for test in tests.values():
+        run.assert_clean(training, test, where)
+    arrays = [training.images, training.label, *(test.images for test in tests.values())]
+    key = fingerprint(arrays=arrays, modules=(classifier, networks), seed=seed, fold=fold, **trainer.settings)
+    path = run.folder / "classifiers" / f"{arm}_{amount}_seed{seed}_fold{fold}_{key}.npz"
+    network = path.with_suffix(".keras")
+    if not path.exists() or (keep_classifier and not network.exists()):
+        with progress(total=trainer.settings["epochs"], description=where, unit="epoch") as bar:
+            trained = trainer.train(
+                training, seed=stream(seed, "classifier", fold), on_epoch=lambda epoch, loss: bar.update(), where=where
+            )
+        if keep_classifier:
+            with atomic_path(network) as temporary:
+                trained.model.save(temporary)
+        probabilities = {name: trained.predict(test.images) for name, test in tests.items()}
+        with atomic_path(path) as temporary:
+            np.savez(temporary, mean_image=trained.mean_image, **probabilities)
+    with np.load(path, allow_pickle=False) as file:
+        probabilities = {name: file[name] for name in tests}
+    parts = [
+        prediction_frame(run, test, probabilities[name], arm=arm, amount=amount, test_set=name, seed=seed, fold=fold)
+        for name, test in tests.items()
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    frame.attrs["unit"] = str(path)
+    return frame
+
+
+def load_classifier(path):
+    """Return the :class:`Classifier` of a unit that was trained with ``keep_classifier``.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``frame.attrs["unit"]`` of :func:`train_and_predict`.
+    """
+    path = Path(path)
+    with np.load(path, allow_pickle=False) as file:
+        mean_image = file["mean_image"]
+    return Classifier(keras.saving.load_model(path.with_suffix(".keras"), compile=False, safe_mode=True), mean_image)
+
+
+def prediction_frame(run, test, probability, *, arm, amount, test_set, seed, fold):
+    """Return rows of predictions.csv for one test set.
+
+    Parameters
+    ----------
+    probability : (n, k)
+        Rows in the order of ``test``.
+    """
+    names = np.array(run.classes)
+    patient = dict(zip(run.everything.lesion_id, run.everything.patient_id, strict=True))
+    frame = pd.DataFrame(
+        {
+            "arm": arm,
+            "amount": amount,
+            "test_set": test_set,
+            "seed": seed,
+            "fold": fold,
+            "lesion_id": test.lesion_id,
+            "patient_id": [patient[lesion] for lesion in test.lesion_id],
+            "true": names[test.label],
+            "predicted": names[probability.argmax(axis=1)],
+        }
+    )
+    for index, name in enumerate(names):
+        frame[f"probability_{name}"] = probability[:, index]
+    return frame

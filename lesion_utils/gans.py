@@ -1,0 +1,339 @@
+"""Training generative adversarial networks on regions of interest, and drawing synthetic ROIs from them (paper, section 3.2)."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import ops
+
+from . import networks
+from .classifier import copy_variables, reset_optimizer
+from .errors import LesionBookError, MissingInputError, SettingsError
+from .files import atomic_path, write_csv
+from .rois import RoiSet
+from .settings import require_choice
+
+NOISES = ("uniform", "normal")
+#: What is recorded for each epoch: mean losses, and the mean probability D gives to real and to generated images.
+HISTORY_COLUMNS = ["epoch", "discriminator_loss", "generator_loss", "d_real", "d_fake"]
+
+
+def discriminator_loss(real_logit, fake_logit):
+    """Return the mean of -log D(x) - log(1 - D(G(z))), from logits (paper, equation 1)."""
+    return ops.mean(ops.softplus(-real_logit)) + ops.mean(ops.softplus(fake_logit))
+
+
+def generator_loss(fake_logit):
+    """Return the mean of -log D(G(z)), from logits: the non-saturating form of equation 1."""
+    return ops.mean(ops.softplus(-fake_logit))
+
+
+def train_step(generator, discriminator, generator_optimizer, discriminator_optimizer, real, noise):
+    """Make one update of D and one of G from one run of the generator.
+
+    Both gradients are taken at the same weights: the generator and D(G(z)) are computed once and serve both losses, where the
+    usual recipe computes them twice.
+
+    Parameters
+    ----------
+    real : (b, 64, 64, 1) in [-1, 1]
+    noise : (b, 100)
+
+    Returns
+    -------
+    (4,) tensor
+        Loss of D, loss of G, mean D(x), mean D(G(z)).
+    """
+    with tf.GradientTape(persistent=True) as tape:
+        fake = generator(noise, training=True)
+        real_logit = discriminator(real, training=True)
+        fake_logit = discriminator(fake, training=True)
+        loss_d = discriminator_loss(real_logit, fake_logit)
+        loss_g = generator_loss(fake_logit)
+    weights_d, weights_g = discriminator.trainable_variables, generator.trainable_variables
+    gradient_d, gradient_g = tape.gradient(loss_d, weights_d), tape.gradient(loss_g, weights_g)
+    discriminator_optimizer.apply(gradient_d, weights_d)
+    generator_optimizer.apply(gradient_g, weights_g)
+    return ops.stack([loss_d, loss_g, ops.mean(ops.sigmoid(real_logit)), ops.mean(ops.sigmoid(fake_logit))])
+
+
+def generator_step(generator, discriminator, generator_optimizer, noise):
+    """Make one further update of G alone, for ``generator_updates`` above 1."""
+    with tf.GradientTape() as tape:
+        loss = generator_loss(discriminator(generator(noise, training=True), training=True))
+    weights = generator.trainable_variables
+    generator_optimizer.apply(tape.gradient(loss, weights), weights)
+
+
+class Dcgan:
+    """Generator, discriminator and their optimisers, which train any number of times with one compilation.
+
+    Parameters
+    ----------
+    generator_width, discriminator_width : int
+        See :func:`networks.generator` and :func:`networks.discriminator`.
+    batch_size : int
+        Training images, and as many noise vectors, a step. The paper: 64.
+    learning_rate, beta_1 : float
+        Of both Adam optimisers. The paper: 0.0002 and 0.5; beta_2 is 0.999.
+    generator_updates : int
+        Updates of G for each one of D. The paper alternates: 1.
+    noise : str
+        ``uniform`` on (-1, 1), the paper's, or ``normal``.
+    precision : str
+        ``float32`` or ``mixed_bfloat16``.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator_width,
+        discriminator_width,
+        batch_size,
+        learning_rate,
+        beta_1,
+        generator_updates,
+        noise,
+        precision,
+    ):
+        require_choice("noise", noise, NOISES)
+        if generator_updates < 1:
+            raise SettingsError(f"parameter 'generator_updates' is {generator_updates}; it must be at least 1")
+        self.settings = {
+            "generator_width": generator_width,
+            "discriminator_width": discriminator_width,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "beta_1": beta_1,
+            "generator_updates": generator_updates,
+            "noise": noise,
+            "precision": precision,
+        }
+        self.generator = networks.generator(width=generator_width, precision=precision)
+        self.discriminator = networks.discriminator(width=discriminator_width, precision=precision)
+        self.generator_optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=0.999)
+        self.discriminator_optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=0.999)
+        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self._run_steps = self._compile_steps()
+        self.start(seed=0)
+
+    def start(self, *, seed):
+        """Begin a training: initial weights from ``seed``, which also sets the order of images and the noise."""
+        precision = self.settings["precision"]
+        generator = networks.generator(width=self.settings["generator_width"], precision=precision, seed=2 * seed)
+        discriminator = networks.discriminator(width=self.settings["discriminator_width"], precision=precision, seed=2 * seed + 1)
+        copy_variables(generator.variables, self.generator.variables)
+        copy_variables(discriminator.variables, self.discriminator.variables)
+        reset_optimizer(self.generator_optimizer)
+        reset_optimizer(self.discriminator_optimizer)
+        self.seed = seed
+        self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
+
+    @property
+    def epoch(self):
+        """Number of epochs trained so far."""
+        return len(self.history)
+
+    def _parts(self):
+        return (self.generator, self.discriminator, self.generator_optimizer, self.discriminator_optimizer)
+
+    def state(self):
+        """Return every number that training changes, as a dict of arrays.
+
+        The random state is the epoch: each epoch draws its order and noise from the stream (seed, epoch).
+        """
+        arrays = {
+            f"{part}_{number:03d}": variable.numpy()
+            for part, owner in enumerate(self._parts())
+            for number, variable in enumerate(owner.variables)
+        }
+        return arrays | {"seed": np.array(self.seed), "history": self.history.to_numpy(np.float64)}
+
+    def restore(self, arrays):
+        """Take up the state that :meth:`state` returned."""
+        for part, owner in enumerate(self._parts()):
+            for number, variable in enumerate(owner.variables):
+                variable.assign(arrays[f"{part}_{number:03d}"])
+        self.seed = int(arrays["seed"])
+        self.history = pd.DataFrame(arrays["history"], columns=HISTORY_COLUMNS).astype({"epoch": int})
+
+    def train_epoch(self, images):
+        """Train for one epoch and append a row to ``history``.
+
+        Parameters
+        ----------
+        images : (n, 64, 64, 1) float32 tensor or array in [-1, 1]
+            Fewer than a batch are repeated at random to fill one; a last, smaller batch is left out, as batch normalisation
+            wants batches of one size.
+        """
+        batch_size = self.settings["batch_size"]
+        random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.epoch,)))
+        n = len(images)
+        order = random.permutation(n) if n >= batch_size else random.integers(0, n, batch_size)
+        order = order[: len(order) - len(order) % batch_size].reshape(-1, batch_size).astype(np.int32)
+        size = (len(order), self.settings["generator_updates"], batch_size, networks.NOISE_SIZE)
+        measures = self._run_steps(images, order, draw_noise(size, self.settings["noise"], random))
+        row = pd.DataFrame([dict(zip(HISTORY_COLUMNS, [self.epoch + 1, *measures.numpy().tolist()], strict=True))])
+        self.history = pd.concat([self.history, row], ignore_index=True) if self.epoch else row
+
+    def _compile_steps(self):
+        """Return a function that runs one step per row of ``order`` and returns the mean of the steps' measures."""
+        side, batch_size, updates = networks.ROI_SIZE, self.settings["batch_size"], self.settings["generator_updates"]
+        signature = [
+            tf.TensorSpec((None, side, side, 1), tf.float32),
+            tf.TensorSpec((None, batch_size), tf.int32),
+            tf.TensorSpec((None, updates, batch_size, networks.NOISE_SIZE), tf.float32),
+        ]
+
+        @tf.function(input_signature=signature, jit_compile=False)
+        def run_steps(images, order, noise):
+            total = tf.zeros(4)
+            for step in tf.range(tf.shape(order)[0]):
+                total += train_step(*self._parts(), tf.gather(images, order[step]), noise[step, 0])
+                for extra in range(1, updates):
+                    generator_step(self.generator, self.discriminator, self.generator_optimizer, noise[step, extra])
+            return total / tf.cast(tf.shape(order)[0], tf.float32)
+
+        return run_steps
+
+
+def draw_noise(shape, noise, random):
+    """Return the generator's input: uniform on (-1, 1) or standard normal, float32 of ``shape``."""
+    if noise == "uniform":
+        return random.uniform(-1, 1, shape).astype(np.float32)
+    return random.standard_normal(shape, np.float32)
+
+
+def train_dcgan(gan, images, folder, *, epochs, saved_epochs, seed, where, on_epoch=None):
+    """Train a DCGAN on one class, or go on where an earlier call was cut off.
+
+    Parameters
+    ----------
+    gan : Dcgan
+    images : (n, 64, 64, 1) float32 in [0, 1]
+        Mapped to (-1, 1), the range of tanh (paper, section 3.2).
+    folder : Path
+        Receives ``checkpoint.npz`` (rolling, rewritten after every epoch), ``epoch_0070.keras`` for each saved epoch and, at the
+        end, ``history.csv``. Must be the training's own: name it by :func:`units.fingerprint`.
+    epochs : int
+    saved_epochs : int
+        How many generators to keep, evenly spaced, the last epoch being one of them.
+    seed : int
+    where : str
+        Names class and fold in error messages.
+    on_epoch : callable, optional
+        Called with ``gan`` before the first and after every epoch that is trained now.
+
+    Returns
+    -------
+    DataFrame
+        The history, one row an epoch.
+
+    Raises
+    ------
+    LesionBookError
+        If a loss is not finite, or there are no images.
+    """
+    folder = Path(folder)
+    finished, checkpoint = folder / "history.csv", folder / "checkpoint.npz"
+    if finished.exists():
+        return pd.read_csv(finished)
+    if len(images) == 0:
+        raise LesionBookError(f"{where}: no training images; give the class lesions in every training fold")
+    keep = saved_epoch_numbers(epochs, saved_epochs)
+    gan.start(seed=seed)
+    if checkpoint.exists():
+        with np.load(checkpoint, allow_pickle=False) as arrays:
+            gan.restore(arrays)
+    data = tf.constant(images * 2 - 1)
+    if on_epoch:
+        on_epoch(gan)
+    while gan.epoch < epochs:
+        gan.train_epoch(data)
+        if not np.isfinite(gan.history.iloc[-1].to_numpy(np.float64)).all():
+            raise LesionBookError(
+                f"{where}: a loss is not a number in epoch {gan.epoch}; lower learning_rate "
+                f"(now {gan.settings['learning_rate']}) or set precision to float32"
+            )
+        if gan.epoch in keep:
+            with atomic_path(generator_path(folder, gan.epoch)) as temporary:
+                gan.generator.save(temporary)
+        with atomic_path(checkpoint) as temporary:
+            np.savez(temporary, **gan.state())
+        if on_epoch:
+            on_epoch(gan)
+    write_csv(finished, gan.history)
+    checkpoint.unlink()
+    return gan.history
+
+
+def saved_epoch_numbers(epochs, saved_epochs):
+    """Return the epochs whose generators are kept: ``saved_epochs`` evenly spaced ones, ending with the last."""
+    if not 1 <= saved_epochs <= epochs:
+        raise SettingsError(f"parameter 'saved_epochs' is {saved_epochs}; choose 1 to epochs = {epochs}")
+    return np.unique(np.linspace(0, epochs, saved_epochs + 1).round().astype(int)[1:]).tolist()
+
+
+def generator_path(folder, epoch):
+    """Return the file of the generator saved at ``epoch``."""
+    return Path(folder) / f"epoch_{epoch:04d}.keras"
+
+
+def load_generator(folder, epoch):
+    """Read a saved generator, without running any code stored in it.
+
+    Raises
+    ------
+    MissingInputError
+        Naming the epochs that were saved.
+    """
+    path = generator_path(folder, epoch)
+    if not path.exists():
+        saved = sorted(int(file.stem.split("_")[1]) for file in Path(folder).glob("epoch_*.keras"))
+        raise MissingInputError(
+            f"no generator was saved at epoch {epoch} (saved: {saved}); choose one, or train with more saved_epochs"
+        )
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def sample_images(generator, n, *, noise, seed, batch_size=256):
+    """Draw ``n`` images; the first m of them are the same for any n of at least m, so groups are nested.
+
+    Returns
+    -------
+    (n, 64, 64, 1) float32 in [0, 1]
+    """
+    random = np.random.default_rng(seed)
+    vectors = np.stack([draw_noise(networks.NOISE_SIZE, noise, random) for _ in range(n)]) if n else np.zeros((0, 100))
+    images = [generator(vectors[start : start + batch_size], training=False).numpy() for start in range(0, n, batch_size)]
+    images = np.concatenate(images) if images else np.zeros((0, 64, 64, 1), np.float32)
+    return np.clip((images + 1) / 2, 0, 1)
+
+
+def save_synthetic(path, rois):
+    """Write synthetic ROIs (16 bit a pixel: steps of 1/65535 of the window) with the patients their GANs were trained on."""
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            images=np.round(rois.images * 65535).astype(np.uint16),
+            label=rois.label,
+            patients=np.array(sorted(rois.patients)),
+        )
+
+
+def load_synthetic(path, command="make book"):
+    """Read what :func:`save_synthetic` wrote, as a RoiSet.
+
+    Raises
+    ------
+    MissingInputError
+        If the file is not there, saying that ``command`` makes it.
+    """
+    if not Path(path).exists():
+        raise MissingInputError(f"{path} is missing; make it with: {command}")
+    with np.load(path, allow_pickle=False) as file:
+        images, label, patients = file["images"], file["label"], file["patients"]
+    return RoiSet(images.astype(np.float32) / 65535, label, frozenset(patients.tolist()), np.full(len(label), "", dtype="<U1"))

@@ -1,0 +1,137 @@
+"""The paper's networks, nothing else: the classification CNN (Fig. 2) and the DCGAN's generator and discriminator (Fig. 5)."""
+
+import keras
+from keras import layers
+
+from .rois import ROI_SIZE
+
+#: Length of the generator's input (paper, section 3.2).
+NOISE_SIZE = 100
+
+
+def cnn(classes, *, precision="float32", seed=0):
+    """Return the classifier: three pairs of convolution and pooling, two dense layers (paper, section 2.2 and Fig. 2).
+
+    Convolutions are 3x3 without padding; with 3 classes the network has exactly 1,273,347 parameters. ReLU stands after the
+    pooling: the maximum of ReLUs is the ReLU of the maximum, and a quarter of the values remain to be rectified.
+
+    Parameters
+    ----------
+    classes : int
+    precision : str
+        ``float32`` or ``mixed_bfloat16``; weights and probabilities are float32 in both.
+    seed : int
+        Initial weights and dropout.
+
+    Returns
+    -------
+    keras.Model
+        (n, 64, 64, 1) with the training mean subtracted -> (n, classes) probabilities.
+    """
+    numbers = iter(range(100))
+
+    def initial():
+        return keras.initializers.GlorotUniform(seed=seed * 100 + next(numbers))
+
+    image = keras.Input((ROI_SIZE, ROI_SIZE, 1), name="roi")
+    x = image
+    for number, filters in enumerate((32, 64, 128), start=1):
+        x = layers.Conv2D(filters, 3, kernel_initializer=initial(), name=f"convolution_{number}", dtype=precision)(x)
+        x = layers.MaxPooling2D(2, name=f"pooling_{number}", dtype=precision)(x)
+        x = layers.ReLU(name=f"relu_{number}", dtype=precision)(x)
+    x = layers.Flatten(name="flatten", dtype=precision)(x)
+    x = layers.Dense(256, activation="relu", kernel_initializer=initial(), name="features", dtype=precision)(x)
+    x = layers.Dropout(0.5, seed=seed, name="dropout", dtype=precision)(x)
+    x = layers.Dense(classes, kernel_initializer=initial(), name="scores", dtype=precision)(x)
+    probability = layers.Softmax(name="probability", dtype="float32")(x)
+    return keras.Model(image, probability, name="cnn")
+
+
+def generator(*, width=1024, precision="float32", seed=0):
+    """Return the DCGAN's generator: dense to 4x4, then four fractionally strided 5x5 convolutions (paper, Fig. 5).
+
+    Parameters
+    ----------
+    width : int
+        Channels of the 4x4 layer; halved at each of the next three layers. The paper: 1024, hence 512, 256, 128.
+    precision : str
+    seed : int
+
+    Returns
+    -------
+    keras.Model
+        (n, 100) noise -> (n, 64, 64, 1) in (-1, 1).
+    """
+    initial = _normal_weights(seed)
+    noise = keras.Input((NOISE_SIZE,), name="noise")
+    x = layers.Dense(4 * 4 * width, use_bias=False, kernel_initializer=initial(), name="project", dtype=precision)(noise)
+    x = layers.Reshape((4, 4, width), name="reshape", dtype=precision)(x)
+    x = _normalise("norm_0", precision)(x)
+    x = layers.ReLU(name="relu_0", dtype=precision)(x)
+    for number in (1, 2, 3):
+        x = layers.Conv2DTranspose(
+            width >> number,
+            5,
+            strides=2,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=initial(),
+            name=f"upsample_{number}",
+            dtype=precision,
+        )(x)
+        x = _normalise(f"norm_{number}", precision)(x)
+        x = layers.ReLU(name=f"relu_{number}", dtype=precision)(x)
+    x = layers.Conv2DTranspose(1, 5, strides=2, padding="same", kernel_initializer=initial(), name="upsample_4", dtype=precision)(
+        x
+    )
+    image = layers.Activation("tanh", name="image", dtype="float32")(x)
+    return keras.Model(noise, image, name="generator")
+
+
+def discriminator(*, width=64, precision="float32", seed=0):
+    """Return the DCGAN's discriminator: four strided 5x5 convolutions and a dense layer (paper, section 3.2).
+
+    Parameters
+    ----------
+    width : int
+        Filters of the first layer; doubled at each of the next three. Not stated in the paper; 64 and 128 are both in use.
+    precision : str
+    seed : int
+
+    Returns
+    -------
+    keras.Model
+        (n, 64, 64, 1) in (-1, 1) -> (n, 1) logit. The sigmoid is part of the loss, which is exact for large logits.
+    """
+    initial = _normal_weights(seed)
+    image = keras.Input((ROI_SIZE, ROI_SIZE, 1), name="roi")
+    x = image
+    for number in range(4):
+        x = layers.Conv2D(
+            width << number,
+            5,
+            strides=2,
+            padding="same",
+            use_bias=number == 0,
+            kernel_initializer=initial(),
+            name=f"downsample_{number + 1}",
+            dtype=precision,
+        )(x)
+        if number > 0:
+            x = _normalise(f"norm_{number + 1}", precision)(x)
+        x = layers.LeakyReLU(negative_slope=0.2, name=f"leaky_relu_{number + 1}", dtype=precision)(x)
+    x = layers.Flatten(name="flatten", dtype=precision)(x)
+    x = layers.Dense(1, kernel_initializer=initial(), name="score", dtype=precision)(x)
+    logit = layers.Activation("linear", name="logit", dtype="float32")(x)
+    return keras.Model(image, logit, name="discriminator")
+
+
+def _normal_weights(seed):
+    """Return a function that gives N(0, 0.02) initialisers, each with its own seed (paper, section 3.2)."""
+    numbers = iter(range(100))
+    return lambda: keras.initializers.RandomNormal(stddev=0.02, seed=seed * 100 + next(numbers))
+
+
+def _normalise(name, precision):
+    # Momentum 0.9 as in the DCGANs of the time: with Keras's 0.99 the averages used for sampling lag behind the weights.
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=precision)

@@ -1,0 +1,54 @@
+"""Progress bars that end as one line, in the notebook and, at the same time, in the terminal from which the book is made."""
+
+import os
+import sys
+
+from tqdm import tqdm
+
+#: Names the terminal (such as a tty device) on which bars are shown while a notebook runs inside a kernel.
+TERMINAL_VARIABLE = "LESION_BOOK_TERMINAL"
+
+
+class _OneLine:
+    """A file for tqdm that keeps only the latest line, shown in a notebook cell and on the terminal."""
+
+    def __init__(self):
+        self._display = None
+        self._terminal = None
+        if _in_kernel():
+            from IPython.display import display
+
+            self._display = display({"text/plain": ""}, raw=True, display_id=True)
+        name = os.environ.get(TERMINAL_VARIABLE)
+        if name:
+            try:
+                self._terminal = open(name, "w", encoding="utf-8")  # noqa: SIM115  (lives as long as the bar)
+            except OSError:
+                self._terminal = None
+        if self._display is None and self._terminal is None:
+            self._terminal = sys.stderr
+
+    def write(self, text):
+        line = text.strip("\r\n ")
+        if self._display is not None and line:
+            self._display.update({"text/plain": line}, raw=True)
+        if self._terminal is not None:
+            self._terminal.write(text)
+
+    def flush(self):
+        if self._terminal is not None:
+            self._terminal.flush()
+
+
+def _in_kernel():
+    shell = sys.modules.get("IPython")
+    shell = shell.get_ipython() if shell else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def progress(iterable=None, description="", total=None, unit="it"):
+    """Return a tqdm bar over ``iterable`` (or of ``total`` steps, to be moved by ``update``).
+
+    The bar refreshes once a second and leaves a single line with count and time when it ends.
+    """
+    return tqdm(iterable, desc=description, total=total, unit=unit, file=_OneLine(), mininterval=1.0, ascii=" #", ncols=78)

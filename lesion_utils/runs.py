@@ -1,0 +1,213 @@
+"""What a run keeps on disk, and how one notebook finds what an earlier one made.
+
+``runs/<NAME>/`` holds ``cohort.npz``, ``folds.csv`` and ``preparation.json`` (01_data), ``augmentation.json`` (02), the chosen
+classic group ``classic_optimum.json`` and the trained ``classifiers/`` (05), ``dcgan/`` and ``synthetic/`` (03), and ``results/``
+and ``predictions/``, one CSV a notebook, which are joined to ``results.csv`` and ``predictions.csv``.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .augment import augmentation_plan, augmented_rois, nested_group
+from .cohort import Cohort
+from .errors import MissingInputError
+from .files import write_csv, write_text
+from .rois import extract_rois, lesion_geometry
+from .scores import RESULT_COLUMNS
+from .settings import run_folder
+from .splits import assert_no_leak
+
+#: Spawn keys of the random streams that are derived from one seed, so that no two parts of the experiment share numbers.
+STREAMS = {"folds": 1, "augmentation": 2, "group": 3, "classifier": 4, "gan": 5, "sampling": 6, "subcohort": 7}
+
+
+def stream(seed, name, *numbers):
+    """Return a whole number that seeds one part of the experiment: the same for the same seed, name and numbers."""
+    return int(np.random.SeedSequence(seed, spawn_key=(STREAMS[name], *numbers)).generate_state(1)[0] % 2**24)
+
+
+def write_json(path, values):
+    """Write a dictionary as JSON, whole or not at all."""
+    write_text(path, json.dumps(values, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The state of a run, read when it is asked for.
+
+    Parameters
+    ----------
+    folder : Path
+        ``runs/<NAME>``; see :func:`open_run`.
+    """
+
+    folder: Path
+
+    def _json(self, name, notebook):
+        path = self.folder / name
+        if not path.exists():
+            raise MissingInputError(f"{path} is missing: run notebooks/{notebook}.ipynb first (`make book` runs all in order)")
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    @cached_property
+    def everything(self):
+        """The Cohort of all roles."""
+        return Cohort.load(self.folder / "cohort.npz")
+
+    @cached_property
+    def cohort(self):
+        """The Cohort of the cross-validation."""
+        return self.everything.with_role("cohort")
+
+    @cached_property
+    def test(self):
+        """The Cohort of the independent test set, possibly empty."""
+        return self.everything.with_role("test")
+
+    @property
+    def classes(self):
+        """Names of the classes."""
+        return self.everything.classes
+
+    @cached_property
+    def preparation(self):
+        """Margin, window, number of folds and seeds, as 01_data set them."""
+        return self._json("preparation.json", "01_data")
+
+    @cached_property
+    def augmentation(self):
+        """``plan``: rotations, flips, translations, scales; ``amount_reading``: as 02_classic_augmentation set them."""
+        return self._json("augmentation.json", "02_classic_augmentation")
+
+    @property
+    def window(self):
+        """``window_level`` and ``window_width`` in HU, as keyword arguments."""
+        return {key: self.preparation[key] for key in ("window_level", "window_width")}
+
+    @property
+    def fold_numbers(self):
+        """0 to folds - 1."""
+        return list(range(self.preparation["folds"]))
+
+    @cached_property
+    def originals(self):
+        """RoiSet of the cohort's un-augmented ROIs, in the cohort's order."""
+        return extract_rois(self.cohort, margin=self.preparation["margin"], **self.window)
+
+    @cached_property
+    def independent_test(self):
+        """RoiSet of the independent test set, possibly empty."""
+        return extract_rois(self.test, margin=self.preparation["margin"], **self.window)
+
+    def folds(self, seed):
+        """Return the (n,) fold of each lesion of the cohort.
+
+        Raises
+        ------
+        MissingInputError
+            If 01_data dealt no folds for this seed.
+        """
+        path = self.folder / "folds.csv"
+        if not path.exists():
+            raise MissingInputError(f"{path} is missing: run notebooks/01_data.ipynb first (`make book` runs all in order)")
+        table = pd.read_csv(path, dtype={"lesion_id": str})
+        table = table[table["seed"] == seed].set_index("lesion_id")["fold"]
+        if table.empty:
+            raise MissingInputError(f"{path} has no folds for seed {seed}: run 01_data with this seed in its parameter 'seeds'")
+        return table.loc[self.cohort.lesion_id].to_numpy()
+
+    def plan(self, seed):
+        """Return the cohort's augmentation plan, (n, N); see :func:`augment.augmentation_plan`."""
+        _, diameter = lesion_geometry(self.cohort.outlines)
+        margin = self.preparation["margin"]
+        return augmentation_plan(diameter, margin=margin, seed=stream(seed, "augmentation"), **self.augmentation["plan"])
+
+    def fold_sets(self, seed, fold, classic_amount):
+        """Return what trains and what tests in one fold.
+
+        Parameters
+        ----------
+        seed, fold : int
+        classic_amount : int
+            Classic augmentations to add to the original training ROIs, in the paper's counting; see :meth:`added_samples`.
+
+        Returns
+        -------
+        training : RoiSet
+            The originals of the other folds, then the first ``classic_amount`` augmentations: a prefix of it is a smaller group.
+        test : RoiSet
+            The fold's originals.
+
+        Raises
+        ------
+        LeakError
+            If a patient would be on both sides, or a patient of the independent test set would train.
+        """
+        folds = self.folds(seed)
+        train = np.flatnonzero(folds != fold)
+        test = _part(self.originals, folds == fold, self.cohort)
+        training = _part(self.originals, folds != fold, self.cohort)
+        amount = self.added_samples(classic_amount)
+        if amount:
+            order = np.random.default_rng(stream(seed, "group", fold)).permutation(train)
+            plan = self.plan(seed)
+            lesion, column = nested_group(order, amount, plan.shape[1])
+            training += augmented_rois(self.cohort, plan, lesion, column, **self.window)[0]
+        self.assert_clean(training, test, f"seed {seed}, fold {fold}")
+        return training, test
+
+    def assert_clean(self, training, test, where):
+        """Raise LeakError if a patient of ``test`` or of the independent test set stands behind ``training``."""
+        assert_no_leak(training.patients, test.patients, where)
+        assert_no_leak(training.patients, self.test.patient_id.tolist(), f"{where}, independent test set")
+
+    def added_samples(self, amount):
+        """Return how many images "samples added to each fold" (paper, section 4.2.1) means for the training set.
+
+        The words allow two readings, and 02_classic_augmentation chooses: ``training_set``, that many in all; ``per_fold``, that
+        many for each of the training folds.
+        """
+        return amount if self.augmentation["amount_reading"] == "training_set" else amount * (self.preparation["folds"] - 1)
+
+    def classic_optimum(self):
+        """Return the classic amount that 05_classification chose."""
+        return self._json("classic_optimum.json", "05_classification")["amount"]
+
+    def synthetic_path(self, gan, seed, fold):
+        """Return the file of the synthetic ROIs that one GAN made for one fold."""
+        return self.folder / "synthetic" / f"{gan}_seed{seed}_fold{fold}.npz"
+
+    def judge_path(self, seed, fold):
+        """Return the file that names a fold's classifier at the classic optimum."""
+        return self.folder / "judges" / f"seed{seed}_fold{fold}.json"
+
+    def save_results(self, notebook, results, predictions=None):
+        """Write a notebook's part of results.csv and predictions.csv."""
+        write_csv(self.folder / "results" / f"{notebook}.csv", results)
+        if predictions is not None:
+            write_csv(self.folder / "predictions" / f"{notebook}.csv", predictions)
+
+
+def open_run(run):
+    """Return the :class:`Run` of a folder name such as ``runs/quick``, making the folder if it is new."""
+    folder = run_folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Run(folder)
+
+
+def join_results(folder):
+    """Join the notebooks' parts to ``results.csv`` and ``predictions.csv`` of the run."""
+    folder = Path(folder)
+    for name, columns in (("results", RESULT_COLUMNS), ("predictions", None)):
+        parts = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in sorted((folder / name).glob("*.csv"))]
+        table = pd.concat(parts, ignore_index=True)
+        write_csv(folder / f"{name}.csv", table[columns] if columns else table)
+
+
+def _part(rois, chosen, cohort):
+    return replace(rois.take(chosen), patients=frozenset(cohort.patient_id[chosen].tolist()))

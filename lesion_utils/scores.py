@@ -1,0 +1,216 @@
+"""What a set of predictions is worth: the paper's measures (section 4.1), Wilson intervals, and tidy rows for results.csv."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix
+from statsmodels.stats.proportion import proportion_confint
+
+#: Columns of results.csv, one figure a row. Empty: not applicable; ``all``: pooled over folds or seeds.
+RESULT_COLUMNS = [
+    "table", "arm", "amount", "test_set", "label", "predicted",
+    "metric", "value", "ci_low", "ci_high", "n", "fold", "seed",
+]  # fmt: skip
+
+#: The paper's Tables 2 and 3: rows true, columns predicted; cyst, metastasis, hemangioma.
+PAPER_TABLE_2 = np.array([[52, 1, 0], [2, 44, 18], [0, 18, 47]])
+PAPER_TABLE_3 = np.array([[53, 0, 0], [2, 52, 10], [1, 13, 51]])
+#: Fig. 8 read off arXiv:1803.01229v1: total samples added per fold -> accuracy.
+PAPER_CLASSIC = {
+    0: 0.571, 500: 0.714, 1000: 0.747, 2000: 0.775, 3000: 0.775, 5000: 0.786, 7500: 0.786, 10000: 0.780, 15000: 0.780,
+}  # fmt: skip
+PAPER_SYNTHETIC = {5300: 0.808, 6500: 0.835, 8000: 0.857, 11000: 0.857, 14000: 0.852, 17000: 0.852}
+
+
+def wilson(successes, trials, confidence=0.95):
+    """Return the Wilson score interval of a proportion as (low, high); (nan, nan) without trials."""
+    if trials == 0:
+        return np.nan, np.nan
+    low, high = proportion_confint(successes, trials, alpha=1 - confidence, method="wilson")
+    return float(low), float(high)
+
+
+def confusion(true, predicted, k):
+    """Return the (k, k) confusion matrix: rows true, columns predicted."""
+    return confusion_matrix(true, predicted, labels=np.arange(k))
+
+
+def accuracy(matrix):
+    """Return correct over all (paper, equation 2)."""
+    return np.trace(matrix) / matrix.sum()
+
+
+def class_counts(matrix):
+    """Return one-vs-rest counts of each class: true positives, positives, true negatives, negatives, each (k,)."""
+    matrix = np.asarray(matrix)
+    positives, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    true_positives = np.diag(matrix)
+    negatives = matrix.sum() - positives
+    return true_positives, positives, negatives - (predicted - true_positives), negatives
+
+
+def sensitivity(matrix):
+    """Return the share of each class that is found (paper, equation 3); nan for a class that is absent."""
+    true_positives, positives, _, _ = class_counts(matrix)
+    return _ratio(true_positives, positives)
+
+
+def specificity(matrix):
+    """Return the share of all other lesions that is not taken for the class (paper, equation 4)."""
+    _, _, true_negatives, negatives = class_counts(matrix)
+    return _ratio(true_negatives, negatives)
+
+
+def weighted_average(values, matrix):
+    """Return the mean of per-class values weighted by the number of lesions of each class (paper, Table 7)."""
+    weights = np.asarray(matrix).sum(axis=1)
+    present = weights > 0
+    return float(np.average(np.asarray(values)[present], weights=weights[present]))
+
+
+def _ratio(part, whole):
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def result_row(metric, value, interval=(np.nan, np.nan), n=np.nan, **where):
+    """Return one row of results.csv as a dictionary; ``where`` fills any of the other columns."""
+    unknown = set(where) - set(RESULT_COLUMNS)
+    if unknown:
+        raise KeyError(f"results.csv has no column {', '.join(sorted(unknown))}; its columns are {', '.join(RESULT_COLUMNS)}")
+    row = dict.fromkeys(RESULT_COLUMNS, "")
+    return row | where | {"metric": metric, "value": value, "ci_low": interval[0], "ci_high": interval[1], "n": n}
+
+
+def proportion_row(metric, successes, trials, **where):
+    """Return a row of results.csv for a proportion with its Wilson interval."""
+    value = successes / trials if trials else np.nan
+    return result_row(metric, value, wilson(successes, trials), trials, **where)
+
+
+def score_rows(predictions, classes, *, table):
+    """Turn predictions into rows of results.csv: accuracy per fold, and all measures pooled, for each arm and amount.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Columns of predictions.csv; ``true`` and ``predicted`` hold class names.
+    classes : sequence of str
+    table : str
+        The paper's table or figure that the rows belong to.
+
+    Returns
+    -------
+    list of dict
+        Pooled rows count lesions, not predictions: a lesion that several models predict (the independent test set by every fold,
+        any lesion by every seed) counts once, with the share of the models that were right, because its predictions are not
+        independent.
+    """
+    rows = []
+    for (arm, amount, test_set), group in predictions.groupby(["arm", "amount", "test_set"], sort=False):
+        where = {"table": table, "arm": arm, "amount": amount, "test_set": test_set}
+        for (seed, fold), part in group.groupby(["seed", "fold"], sort=True):
+            correct = int((part["true"] == part["predicted"]).sum())
+            rows.append(proportion_row("accuracy", correct, len(part), seed=seed, fold=fold, **where))
+        for seed, part in [*group.groupby("seed", sort=True), ("all", group)]:
+            rows += _pooled_rows(part, classes, where | {"seed": seed, "fold": "all"})
+    return rows
+
+
+def _pooled_rows(part, classes, where):
+    codes = {name: index for index, name in enumerate(classes)}
+    models_per_lesion = len(part) / part["lesion_id"].nunique()
+    matrix = confusion(part["true"].map(codes), part["predicted"].map(codes), len(classes)) / models_per_lesion
+    rows = [proportion_row("accuracy", np.trace(matrix), matrix.sum(), **where)]
+    true_positives, positives, true_negatives, negatives = class_counts(matrix)
+    for index, name in enumerate(classes):
+        rows.append(proportion_row("sensitivity", true_positives[index], positives[index], label=name, **where))
+        rows.append(proportion_row("specificity", true_negatives[index], negatives[index], label=name, **where))
+    for metric, values in (("sensitivity", sensitivity(matrix)), ("specificity", specificity(matrix))):
+        rows.append(result_row(f"weighted_{metric}", weighted_average(values, matrix), n=matrix.sum(), label="all", **where))
+    return rows
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two accuracies on the same lesions, with its 95 % interval."""
+
+    value: float
+    interval: tuple
+    lesions: int
+
+
+def paired_difference(new, old, *, draws, seed):
+    """Compare two arms lesion by lesion: accuracy of ``new`` minus accuracy of ``old``.
+
+    The interval is the percentile interval over resamplings of whole patients, because lesions of one patient are alike.
+
+    Parameters
+    ----------
+    new, old : DataFrame
+        Rows of predictions.csv for the same lesions, folds and seeds.
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    Difference
+
+    Raises
+    ------
+    ValueError
+        If the two do not predict the same lesions.
+    """
+    keys = ["patient_id", "lesion_id", "fold", "seed"]
+    both = new.assign(correct=new["true"] == new["predicted"]).merge(
+        old.assign(correct=old["true"] == old["predicted"]), on=keys, suffixes=("_new", "_old"), validate="one_to_one"
+    )
+    if not len(both) == len(new) == len(old):
+        raise ValueError("paired_difference: the two arms do not predict the same lesions; compare arms of one run")
+    both["change"] = both["correct_new"].astype(int) - both["correct_old"].astype(int)
+    patients = both.groupby("patient_id")["change"].agg(["sum", "size"]).to_numpy(float)
+    drawn = np.random.default_rng(seed).multinomial(len(patients), np.full(len(patients), 1 / len(patients)), draws)
+    resampled = drawn @ patients
+    low, high = np.quantile(resampled[:, 0] / resampled[:, 1], [0.025, 0.975])
+    return Difference(float(both["change"].mean()), (float(low), float(high)), int(both["lesion_id"].nunique()))
+
+
+def points(difference):
+    """Write a difference in percentage points with its interval: ``+1.6 points (95 % interval -2.2 to +5.5)``."""
+    low, high = (100 * end for end in difference.interval)
+    return f"{100 * difference.value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+
+
+def verdict(difference):
+    """Say in words what an interval of a difference allows to say."""
+    low, high = difference.interval
+    if low > 0:
+        return "says that synthetic augmentation helps here"
+    if high < 0:
+        return "says that synthetic augmentation harms here"
+    return "cannot tell whether synthetic augmentation helps: zero lies inside the interval"
+
+
+def confusion_rows(matrix, classes, **where):
+    """Return the k x k counts of a confusion matrix as rows of results.csv (metric ``count``)."""
+    return [
+        result_row("count", matrix[i, j], n=matrix[i].sum(), label=classes[i], predicted=classes[j], **where)
+        for i in range(len(classes))
+        for j in range(len(classes))
+    ]
+
+
+def results_frame(rows):
+    """Return rows as a DataFrame with the columns of results.csv, in order."""
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS)
+
+
+def smallest_best(accuracy_by_amount):
+    """Return the smallest amount that reaches the best accuracy (paper, section 4.2.1: the optimum).
+
+    Parameters
+    ----------
+    accuracy_by_amount : dict of int to float
+    """
+    best = max(accuracy_by_amount.values())
+    return min(amount for amount, value in accuracy_by_amount.items() if value >= best - 1e-12)

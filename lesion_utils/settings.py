@@ -1,0 +1,199 @@
+"""Parameters: the notebooks' defaults (the paper's settings), profiles, a user's settings file, and where a run lives.
+
+An unknown parameter is an error that names it and the nearest known ones; papermill alone would only warn.
+"""
+
+import difflib
+import json
+import os
+from pathlib import Path
+
+import yaml
+
+from .errors import MissingInputError, SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+PROFILES = ("smoke", "quick", "standard", "paper")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+
+
+def notebook_defaults(notebook):
+    """Return the names and default values in a notebook's ``parameters`` cell.
+
+    Parameters
+    ----------
+    notebook : str or Path
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    SettingsError
+        If the notebook has no cell tagged ``parameters``.
+    """
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    for cell in cells:
+        if "parameters" in cell.get("metadata", {}).get("tags", []):
+            values = {}
+            exec("".join(cell["source"]), {}, values)  # our own notebook: its cell holds literals only
+            return values
+    raise SettingsError(f"{notebook} has no cell tagged 'parameters'; add one so that papermill can set them")
+
+
+def notebooks(root=ROOT):
+    """Return the notebooks in order: dict of name (``03_dcgan``) to path."""
+    return {path.stem: path for path in sorted((Path(root) / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+
+
+def read_settings(path):
+    """Read a flat YAML file of ``parameter: value`` lines.
+
+    Raises
+    ------
+    SettingsError
+        If the file is missing, is not YAML, or is not flat.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SettingsError(f"settings file {path} is missing; check the path after SETTINGS= or PROFILE=")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path} is not YAML: {error}; write one 'parameter: value' a line") from error
+    values = {} if values is None else values
+    if not isinstance(values, dict) or any(isinstance(value, dict) for value in values.values()):
+        raise SettingsError(f"settings file {path} must be flat: one 'parameter: value' a line")
+    return values
+
+
+def check_parameters(values, defaults, where):
+    """Raise unless every name in ``values`` is a parameter in ``defaults`` and of a like type.
+
+    Raises
+    ------
+    SettingsError
+        Naming the parameter, where it was set, and the nearest known name or the expected type.
+    """
+    for name, value in values.items():
+        if name not in defaults:
+            near = difflib.get_close_matches(str(name), defaults, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(defaults))}"
+            raise SettingsError(f"{where}: unknown parameter '{name}'; {hint}")
+        default = defaults[name]
+        if default is None or value is None:
+            continue
+        numbers = isinstance(default, (int, float)) and isinstance(value, (int, float))
+        boolean = isinstance(default, bool) == isinstance(value, bool)
+        if not boolean or not (numbers or isinstance(value, type(default))):
+            raise SettingsError(
+                f"{where}: parameter '{name}' is {value!r} ({type(value).__name__}); "
+                f"it must be like {default!r} ({type(default).__name__})"
+            )
+
+
+def run_parameters(profile, *, settings=None, overrides=None, root=ROOT):
+    """Return the parameters of every notebook for a run.
+
+    Order, later ones winning: the notebook's own defaults, ``profiles/<profile>/common.yml`` (parameters that several notebooks
+    share), ``profiles/<profile>/<notebook>.yml``, the user's settings file, ``overrides``.
+
+    Parameters
+    ----------
+    profile : str
+        One of :data:`PROFILES`.
+    settings : path, optional
+        The user's flat YAML file. Each line goes to all notebooks that have such a parameter; none: an error.
+    overrides : dict, optional
+        Likewise.
+
+    Returns
+    -------
+    dict of str to dict
+        Notebook name to its complete parameters.
+    """
+    if profile not in PROFILES:
+        raise SettingsError(f"PROFILE={profile} is unknown; choose one of {', '.join(PROFILES)}")
+    folder = Path(root) / "profiles" / profile
+    shared = [(read_settings(folder / "common.yml"), f"profiles/{profile}/common.yml")]
+    shared += [(read_settings(settings), f"settings file {settings}")] if settings else []
+    shared += [(dict(overrides or {}), "command line")]
+    defaults = {name: notebook_defaults(path) for name, path in notebooks(root).items()}
+    everything = {key: value for values in defaults.values() for key, value in values.items()}
+    for values, where in shared:
+        check_parameters(values, everything, where)
+    parameters = {}
+    for name, own in defaults.items():
+        file = folder / f"{name}.yml"
+        profile_values = read_settings(file)
+        check_parameters(profile_values, own, f"profiles/{profile}/{name}.yml")
+        layers = [shared[0][0], profile_values, *(values for values, _ in shared[1:])]
+        parameters[name] = dict(own)
+        for layer in layers:
+            parameters[name] |= {key: value for key, value in layer.items() if key in own}
+    return parameters
+
+
+def run_name(profile, data=None, label=None):
+    """Return the folder name of a run: ``<profile>`` or ``<profile>-<folder of the table>-<label>``."""
+    if not data:
+        return profile
+    return f"{profile}-{Path(data).resolve().parent.name}-{label}"
+
+
+def run_folder(run):
+    """Return the folder of a run: ``run`` itself if absolute, else below the project's root.
+
+    Notebooks are run from the root by ``make book`` and from ``notebooks/`` by Jupyter; both must find the same folder.
+    """
+    return ROOT / os.path.expanduser(run)
+
+
+def require(path, command):
+    """Return ``path`` if it exists.
+
+    Raises
+    ------
+    MissingInputError
+        Saying which command makes it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingInputError(f"{path} is missing; make it with: {command}")
+    return path
+
+
+def require_choice(name, value, choices):
+    """Raise SettingsError unless parameter ``name`` has one of ``choices``."""
+    if value not in choices:
+        raise SettingsError(f"parameter '{name}' is {value!r}; choose one of {', '.join(map(str, choices))}")
+
+
+def resolve_precision(precision):
+    """Return ``float32`` or ``mixed_bfloat16``; ``auto`` takes bfloat16 where the processor or GPU multiplies it natively.
+
+    Raises
+    ------
+    SettingsError
+        If ``precision`` is not one of :data:`PRECISIONS`.
+    """
+    require_choice("precision", precision, PRECISIONS)
+    if precision != "auto":
+        return precision
+    return "mixed_bfloat16" if _native_bfloat16() else "float32"
+
+
+def _native_bfloat16():
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        flags = ""
+    if "avx512_bf16" in flags or "amx_bf16" in flags:
+        return True
+    import tensorflow as tf
+
+    return any(
+        tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (8, 0)
+        for gpu in tf.config.list_physical_devices("GPU")
+    )
