@@ -1,0 +1,199 @@
+"""The command line: ``python -m lesion_utils book | plan | notebook | render | join``. The Makefile calls it; see ``--help``."""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from . import errors, settings
+from .files import write_text
+from .progress import TERMINAL_VARIABLE
+
+ERROR_FILE = "error.txt"
+
+
+def main(arguments=None):
+    """Run one command; return the exit code. Errors of the user's making are printed without a traceback."""
+    parser = argparse.ArgumentParser(prog="python -m lesion_utils", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (("book", "run every notebook and render the book"), ("plan", "forecast time and disk of a run")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--profile", default="quick", help="smoke, quick, standard or paper")
+        command.add_argument("--data", default="", help="your lesions.csv; without it the simulated cohort")
+        command.add_argument("--label", default="", help="column of lesions.csv that holds the classes")
+        command.add_argument("--settings", default="", help="flat YAML file of parameters")
+        command.add_argument("--name", default="", help="folder below runs/")
+        command.add_argument("--cores", type=int, default=os.cpu_count(), help="processor cores to use")
+    command = commands.add_parser("notebook", help="execute one notebook with papermill, whole or not at all")
+    command.add_argument("source", type=Path)
+    command.add_argument("output", type=Path)
+    command.add_argument("-f", "--file", type=Path, required=True, help="YAML file with all parameters")
+    command.add_argument("--threads", type=int, default=os.cpu_count())
+    command = commands.add_parser("render", help="turn the executed notebooks of a run into HTML")
+    command.add_argument("folder", type=Path)
+    command = commands.add_parser("join", help="join the notebooks' results of a run to results.csv and predictions.csv")
+    command.add_argument("folder", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        return globals()[f"_{options.command}"](options) or 0
+    except errors.LesionBookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parameters(options):
+    if bool(options.data) != bool(options.label):
+        raise errors.SettingsError("DATA and LABEL belong together: the table, and its column that holds the classes")
+    name = options.name or settings.run_name(options.profile, options.data, options.label)
+    if Path(name).name != name or name.startswith("."):
+        raise errors.SettingsError(f"NAME={name} must be a plain folder name")
+    data = str(Path(options.data).resolve()) if options.data else ""
+    if data and not Path(data).is_file():
+        raise errors.DataError(f"table {options.data} is missing; check the path after DATA=")
+    overrides = {"run": f"runs/{name}", "data": data, "label": options.label}
+    parameters = settings.run_parameters(options.profile, settings=options.settings or None, overrides=overrides)
+    return settings.ROOT / "runs" / name, parameters
+
+
+def _book(options):
+    folder, parameters = _parameters(options)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise errors.SettingsError(f"{folder} is being made by another process; wait for it, or set NAME=") from error
+        return _run_workflow(options, folder, parameters)
+
+
+def _run_workflow(options, folder, parameters):
+    # The classic half of the classification is run first, because the GAN is trained on the group that it chooses.
+    classic = {"05_classification_classic": parameters["05_classification"] | {"arms": ["real", "classic"]}}
+    for name, values in (parameters | classic).items():
+        # Readable by the owner alone: the path of the user's table is in it.
+        write_text(folder / "parameters" / f"{name}.yml", yaml.safe_dump(values, sort_keys=False), mode=0o600)
+    (folder / ERROR_FILE).unlink(missing_ok=True)
+    started = time.monotonic()
+    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(settings.ROOT / "Snakefile"), "--directory", str(folder)]
+    # We hold the run's own lock, so one that Snakemake finds was left by a killed process.
+    subprocess.run([*snakemake, "--unlock"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    run = [*snakemake, "--cores", str(options.cores), "--rerun-incomplete", "--quiet", "rules", "host"]
+    code = subprocess.run([*run, "--config", f"cores={options.cores}"], env=os.environ | _terminal(), check=False).returncode
+    error = folder / ERROR_FILE
+    if error.exists():
+        print(f"\nerror: {error.read_text(encoding='utf-8')}", file=sys.stderr)
+        return 2
+    if code == 0:
+        minutes = (time.monotonic() - started) / 60
+        print(f"The book is at {os.path.relpath(folder / 'html' / 'index.html')} ({minutes:.1f} minutes)")
+    return code
+
+
+def _terminal():
+    """Return the environment that lets progress bars inside notebooks reach this terminal, if there is one."""
+    return {TERMINAL_VARIABLE: os.ttyname(2)} if os.isatty(2) else {}
+
+
+def _notebook(options):
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    parameters = settings.read_settings(options.file)
+    settings.check_parameters(parameters, settings.notebook_defaults(options.source), str(options.file))
+    # The number of threads changes the last bits of sums, so it is fixed for every kernel.
+    for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(options.threads)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    partial = options.output.with_name(f".{options.output.name}")
+    started = time.monotonic()
+    print(f"{options.source.stem} ...", file=sys.stderr, flush=True)
+    run = settings.run_folder(parameters["run"])
+    try:
+        with _native_messages_to(run / "logs" / f"{options.source.stem}.log"):
+            papermill.execute_notebook(
+                options.source, partial, parameters, kernel_name="python3", progress_bar=False, cwd=settings.ROOT
+            )
+        _forget_paths(partial)
+        os.replace(partial, options.output)
+    except PapermillExecutionError as error:
+        names = {cls.__name__ for cls in errors.LesionBookError.__subclasses__()} | {"LesionBookError"}
+        message = error.evalue if error.ename in names else re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback))
+        write_text(run / ERROR_FILE, f"{options.source.name}: {message}\n", mode=0o600)  # it may quote the user's table
+        return 1
+    finally:
+        partial.unlink(missing_ok=True)
+    print(f"{options.source.stem} done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return 0
+
+
+def _forget_paths(notebook):
+    """Remove from an executed notebook what papermill notes of this machine: its folders."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for name in ("input_path", "output_path", "parameters"):
+        content["metadata"].get("papermill", {}).pop(name, None)
+    notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _native_messages_to(path):
+    """Send what compiled libraries write to standard error, in this process and its kernel, to a log file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    ours = os.dup(2)
+    with open(path, "wb") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+
+
+def _render(options):
+    staging = options.folder / "book"
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy2(settings.ROOT / name, staging / name)
+    shutil.rmtree(staging / "book", ignore_errors=True)
+    shutil.copytree(settings.ROOT / "book", staging / "book", ignore=shutil.ignore_patterns("published"))
+    shutil.copytree(options.folder / "figures", staging / "book" / "figures")
+    with tempfile.TemporaryDirectory(dir=options.folder) as build:
+        jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+        command = [*jupyter_book, "build", "-W", "-n", "--keep-going", "--quiet", "--path-output", build, str(staging)]
+        environment = os.environ | {"PYTHONPATH": str(settings.ROOT), "PYTHONWARNINGS": "ignore"}
+        result = subprocess.run(
+            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        if result.returncode:
+            raise errors.LesionBookError(f"the book could not be rendered:\n{result.stdout}")
+        final = options.folder / "html"
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(Path(build) / "_build" / "html", final)
+    return 0
+
+
+def _join(options):
+    from .runs import join_results
+
+    join_results(options.folder)
+
+
+def _plan(options):
+    from .plan import forecast
+
+    _, parameters = _parameters(options)
+    print(forecast(parameters))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

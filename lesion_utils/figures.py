@@ -1,0 +1,320 @@
+"""Figures of the book: white background (readable in dark mode too), colours safe for colour-blind readers.
+
+Each function takes data and returns a matplotlib figure.
+"""
+
+import inspect
+import re
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import networkx as nx
+import numpy as np
+import seaborn as sns
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+
+from .rois import ROI_SIZE
+from .settings import ROOT
+
+WIDTH = 8.0  # inches: the book's column at 100 % zoom
+
+
+def use_style():
+    """Set fonts, colours and resolution of all figures of a notebook."""
+    sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.85)
+    plt.rcParams.update(
+        {"figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 100, "figure.constrained_layout.use": True}
+    )
+
+
+def class_colours(classes):
+    """Return a dict of class name to colour; every figure uses the same."""
+    return dict(zip(classes, sns.color_palette("colorblind", len(classes)), strict=True))
+
+
+def show_source(*objects):
+    """Return the source of functions or classes as a Markdown output, so that a page shows the code that ran."""
+    from IPython.display import Markdown
+
+    return Markdown("\n\n".join(f"```python\n{inspect.getsource(item).rstrip()}\n```" for item in objects))
+
+
+def roi_rows(rows, columns=10):
+    """Draw ROIs side by side, a row or more for each name.
+
+    Parameters
+    ----------
+    rows : dict of str to (n, 64, 64, 1) images in [0, 1]
+    columns : int
+        Images a line; further images go to further lines of the same name.
+    """
+    panels = {name: _montage(images, columns) for name, images in rows.items()}
+    heights = [panel.shape[0] for panel in panels.values()]
+    scale = WIDTH / max(panel.shape[1] for panel in panels.values())
+    figure, axes = plt.subplots(
+        len(panels), 1, figsize=(WIDTH, sum(heights) * scale + 0.3 * len(panels)), height_ratios=heights, squeeze=False
+    )
+    for axis, (name, panel) in zip(axes[:, 0], panels.items(), strict=True):
+        axis.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axis.set_title(name, loc="left", fontsize=10)
+        axis.axis("off")
+    return figure
+
+
+def _montage(images, columns, gap=2):
+    images = np.asarray(images)[..., 0]
+    lines = -(-len(images) // columns)
+    panel = np.ones((lines * (ROI_SIZE + gap) - gap, columns * (ROI_SIZE + gap) - gap), np.float32)
+    for number, image in enumerate(images):
+        top, left = (number // columns) * (ROI_SIZE + gap), (number % columns) * (ROI_SIZE + gap)
+        panel[top : top + ROI_SIZE, left : left + ROI_SIZE] = image
+    return panel
+
+
+def slices_with_outlines(cohort, chosen, *, window_level, window_width, corners=None, columns=3):
+    """Draw slices in their window, the outline in yellow and, if ``corners`` are given, the ROI's square in red.
+
+    Parameters
+    ----------
+    chosen : sequence of int
+        Lesions of ``cohort``.
+    corners : (len(chosen), 4, 2), optional
+        x, y of the ROI's corners in slice pixels.
+    """
+    lines = -(-len(chosen) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(WIDTH, 2.8 * lines), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    low, high = window_level - window_width / 2, window_level + window_width / 2
+    for number, (axis, index) in enumerate(zip(axes.flat, chosen, strict=False)):
+        axis.imshow(cohort.slices[index], cmap="gray", vmin=low, vmax=high)
+        axis.contour(cohort.outlines[index], levels=[0.5], colors="#f0e442", linewidths=1)
+        if corners is not None:
+            axis.plot(*np.vstack([corners[number], corners[number][:1]]).T, color="#d55e00", linewidth=1.5)
+            height, width = cohort.slices[index].shape
+            axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+        axis.set_title(f"{cohort.lesion_id[index]}: {cohort.classes[cohort.label[index]]}", fontsize=9)
+    return figure
+
+
+def accuracy_curves(curves, *, chance, markers=None):
+    """Draw accuracy against added samples, with intervals (the paper's Fig. 8).
+
+    Parameters
+    ----------
+    curves : dict of str to DataFrame
+        Columns ``added``, ``value`` and, where there is an interval, ``ci_low`` and ``ci_high``. Names that start with "paper"
+        are drawn thin and dashed.
+    chance : float
+        Accuracy of guessing.
+    """
+    figure, axis = plt.subplots(figsize=(WIDTH, 4.4))
+    colours = iter(sns.color_palette("colorblind"))
+    for name, curve in curves.items():
+        curve = curve.sort_values("added")
+        if name.startswith("paper"):
+            axis.plot(
+                curve["added"],
+                curve["value"],
+                "--",
+                color="0.55",
+                linewidth=1,
+                marker="." if "classic" in name else "x",
+                label=name,
+            )
+            continue
+        colour = next(colours)
+        axis.plot(curve["added"], curve["value"], marker="o", color=colour, label=name)
+        axis.fill_between(curve["added"], curve["ci_low"], curve["ci_high"], color=colour, alpha=0.15, linewidth=0)
+    axis.axhline(chance, color="0.3", linewidth=1, linestyle=":", label="chance")
+    axis.set(xlabel="samples added to the training set of a fold", ylabel="accuracy")
+    axis.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def answer_figure(rows):
+    """Draw each arm's accuracy with its 95 % interval, one row an arm, one panel a test set.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``arm``, ``test_set``, ``value``, ``ci_low``, ``ci_high``; drawn from top to bottom.
+    """
+    tests = list(dict.fromkeys(rows["test_set"]))
+    arms = list(dict.fromkeys(rows["arm"]))
+    figure, axes = plt.subplots(1, len(tests), figsize=(WIDTH, 1.1 + 0.45 * len(arms)), sharey=True, squeeze=False)
+    colours = dict(zip(arms, sns.color_palette("colorblind", len(arms)), strict=True))
+    for axis, test in zip(axes[0], tests, strict=True):
+        for row in rows[rows["test_set"] == test].itertuples():
+            y = -arms.index(row.arm)
+            axis.plot([row.ci_low, row.ci_high], [y, y], color=colours[row.arm], linewidth=3, solid_capstyle="butt", alpha=0.5)
+            axis.plot(row.value, y, "o", color=colours[row.arm])
+            axis.annotate(f"{row.value:.1%}", (row.value, y), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
+        axis.set_xlabel("accuracy, 95 % interval")
+        axis.set_title(test, loc="left", fontsize=10)
+        axis.set_yticks([-arms.index(arm) for arm in arms], arms)
+        axis.set_ylim(-len(arms) + 0.4, 0.6)
+        axis.grid(axis="y", visible=False)
+    return figure
+
+
+def confusion_heatmaps(matrices, classes):
+    """Draw confusion matrices side by side (the paper's Tables 2 and 3): counts, shaded by the share of the true class.
+
+    Parameters
+    ----------
+    matrices : dict of str to (k, k) array
+    """
+    size = min(0.9 + 0.85 * len(classes), 8)
+    figure, axes = plt.subplots(1, len(matrices), figsize=(max(WIDTH, size * len(matrices)), size + 0.5), squeeze=False)
+    for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
+        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        sns.heatmap(
+            share, annot=matrix, fmt="g", cmap="Blues", vmin=0, vmax=1, cbar=False, square=True, ax=axis,
+            xticklabels=classes, yticklabels=classes,
+        )  # fmt: skip
+        axis.set(xlabel="predicted", ylabel="true")
+        axis.set_title(name, loc="left", fontsize=10)
+    return figure
+
+
+def gan_curves(histories):
+    """Draw losses and D's mean probabilities over the epochs.
+
+    Parameters
+    ----------
+    histories : dict of str to DataFrame
+        One history (see :data:`gans.HISTORY_COLUMNS`) a class.
+    """
+    figure, axes = plt.subplots(2, len(histories), figsize=(WIDTH, 4.2), sharex=True, sharey="row", squeeze=False)
+    for column, (name, history) in enumerate(histories.items()):
+        axes[0, column].plot(history["epoch"], history["discriminator_loss"], label="loss of D")
+        axes[0, column].plot(history["epoch"], history["generator_loss"], label="loss of G")
+        axes[1, column].plot(history["epoch"], history["d_real"], label="D(x), real")
+        axes[1, column].plot(history["epoch"], history["d_fake"], label="D(G(z)), generated")
+        axes[1, column].axhline(0.5, color="0.3", linewidth=1, linestyle=":")
+        axes[0, column].set_title(name, loc="left", fontsize=10)
+        axes[1, column].set(xlabel="epoch", ylim=(0, 1))
+    axes[0, 0].set_ylabel("loss")
+    axes[1, 0].set_ylabel("probability of real")
+    for axis in axes[:, 0]:
+        axis.legend(fontsize=8)
+    return figure
+
+
+def draw_network(model):
+    """Draw a network from its own layers: one block for each change of shape, its height the image's, its width the channels'.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A chain of layers (the paper's Figs. 2 and 5).
+    """
+    blocks = []
+    for layer in model.layers:
+        shape = tuple(size for size in layer.output.shape[1:])
+        kind = type(layer).__name__
+        if not blocks or shape != blocks[-1][0] or kind in ("Dense", "Conv2D"):
+            blocks.append((shape, kind))
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
+    x = 0.0
+    for number, (shape, kind) in enumerate(blocks):
+        image = len(shape) == 3
+        height = 0.35 + 1.65 * (shape[0] / ROI_SIZE if image else min(1, np.log2(max(shape[0], 2)) / 12))
+        width = 0.08 + (0.1 * np.log2(shape[2] + 1) if image else 0.05)
+        axis.add_patch(
+            Rectangle(
+                (x, -height / 2), width, height, facecolor=sns.color_palette("colorblind")[number % 2], edgecolor="0.2", alpha=0.6
+            )
+        )
+        text = "x".join(str(size) for size in shape)
+        axis.text(
+            x + width / 2, height / 2 + 0.06, text, ha="center", va="bottom", fontsize=7, rotation=60, rotation_mode="anchor"
+        )
+        axis.text(x + width / 2, -1.12, _words(kind), ha="right", va="top", fontsize=7, rotation=45, rotation_mode="anchor")
+        x += width + 0.45
+    axis.set(xlim=(-0.6, x), ylim=(-2.1, 1.75), aspect="auto")
+    axis.axis("off")
+    axis.text(-0.55, 1.65, f"{model.name}: {model.count_params():,} parameters", fontsize=9, va="top")
+    return figure
+
+
+def _words(kind):
+    names = {
+        "Conv2D": "convolution",
+        "Conv2DTranspose": "fractionally strided\nconvolution",
+        "MaxPooling2D": "pooling",
+        "InputLayer": "input",
+    }
+    return names.get(kind, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower())
+
+
+def draw_gan(generator, discriminator):
+    """Draw how the two networks play (the paper's Fig. 4), with the sizes of these very networks."""
+    size = "x".join(str(side) for side in generator.output.shape[1:])
+    boxes = {
+        "noise": (0, 0.5, f"noise z\n{generator.input.shape[1]} numbers"),
+        "G": (2.2, 0.5, f"generator G\n{generator.count_params():,}\nparameters"),
+        "fake": (4.4, 0.5, f"synthetic ROI\n{size}"),
+        "real": (4.4, -1.1, f"training ROI\n{size}"),
+        "D": (6.6, -0.3, f"discriminator D\n{discriminator.count_params():,}\nparameters"),
+        "out": (8.8, -0.3, "probability\nof real"),
+    }
+    edges = [("noise", "G"), ("G", "fake"), ("fake", "D"), ("real", "D"), ("D", "out")]
+    return _boxes_and_arrows(boxes, edges, height=2.8)
+
+
+def draw_workflow(folder):
+    """Draw the experiment's flow (the paper's Fig. 7) from the workflow itself: what Snakemake would run, in order.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    """
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--rulegraph", "--nolock", "--forceall"]
+    result = subprocess.run(
+        [*command, "--directory", str(folder), "--config", "cores=1"], text=True, capture_output=True, check=True
+    )
+    return _flow(result.stdout)
+
+
+def _flow(dot):
+    """Draw a graph in DOT text as boxes, one column for each step away from the start."""
+    names = dict(re.findall(r'(\d+)\[label = "([^"\\]+)', dot))
+    graph = nx.DiGraph((names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot))
+    graph = nx.transitive_reduction(graph)
+    boxes = {}
+    for column, generation in enumerate(nx.topological_generations(graph)):
+        for line, name in enumerate(sorted(generation)):
+            boxes[name] = (2.2 * (column % 4), -1.3 * (column // 4) - 0.9 * line, name.replace("_", " ").replace(" ", "\n", 1))
+    return _boxes_and_arrows(boxes, list(graph.edges), height=1.3 * (1 + max(-y for _, y, _ in boxes.values())))
+
+
+def _boxes_and_arrows(boxes, edges, height):
+    figure, axis = plt.subplots(figsize=(WIDTH, height))
+    patches = {}
+    for name, (x, y, text) in boxes.items():
+        patches[name] = FancyBboxPatch(
+            (x - 0.8, y - 0.3), 1.6, 0.6, boxstyle="round,pad=0.05", facecolor="#d5e8f5", edgecolor="0.3"
+        )
+        axis.add_patch(patches[name])
+        axis.text(x, y, text, ha="center", va="center", fontsize=8)
+    for start, end in edges:
+        axis.add_patch(
+            FancyArrowPatch(
+                boxes[start][:2],
+                boxes[end][:2],
+                patchA=patches[start],
+                patchB=patches[end],
+                arrowstyle="-|>",
+                mutation_scale=12,
+                color="0.3",
+                connectionstyle="arc3,rad=0.0",
+            )  # fmt: skip
+        )
+    xs, ys = [box[0] for box in boxes.values()], [box[1] for box in boxes.values()]
+    axis.set(xlim=(min(xs) - 1, max(xs) + 1), ylim=(min(ys) - 0.6, max(ys) + 0.6))
+    axis.axis("off")
+    return figure

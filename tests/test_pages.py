@@ -1,0 +1,297 @@
+"""The rendered book: links, pictures, what a page may say, the tables beside it, and its pages in a real browser.
+
+`make test` renders the smoke book and names its run folder in LESION_BOOK_HTML; any other run can be checked likewise:
+``LESION_BOOK_HTML=runs/quick python -m pytest tests/test_pages.py``.
+"""
+
+import os
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import numpy as np
+import pandas as pd
+import pytest
+from browser import chromium, serve
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN = Path(os.environ["LESION_BOOK_HTML"]).resolve() if os.environ.get("LESION_BOOK_HTML") else None
+pytestmark = pytest.mark.skipif(RUN is None, reason="LESION_BOOK_HTML does not name a run folder (`make test` does)")
+
+SITE = RUN / "html" if RUN else None
+PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html")) if RUN else []
+PAGES = [page for page in PAGES if not page.startswith("_static/")]  # the theme keeps templates there
+CHAPTERS = [page for page in PAGES if page.startswith(("book/", "notebooks/"))]
+VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+
+#: An absolute path of some machine; the character before it keeps parts of web addresses out.
+MACHINE_PATH = re.compile(r"(?<![\w.:/~-])(?:/(?:home|root|tmp|work|mnt|opt|srv|usr|var|Users|private)/|[A-Z]:\\\\?Users)\S*")
+
+PREDICTION_COLUMNS = "arm amount test_set seed fold lesion_id patient_id true predicted".split()
+RESULT_COLUMNS = "table arm amount test_set label predicted metric value ci_low ci_high n fold seed".split()
+
+
+@pytest.fixture(scope="module")
+def soups():
+    """Return every page, parsed."""
+    return {page: BeautifulSoup((SITE / page).read_text(encoding="utf-8"), "html.parser") for page in PAGES}
+
+
+def anchors(soup):
+    return {element["id"] for element in soup.find_all(id=True)} | {a["name"] for a in soup.find_all("a", attrs={"name": True})}
+
+
+def test_every_chapter_of_the_table_of_contents_is_rendered():
+    import yaml
+
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    files = [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    assert [file for file in files if f"{file}.html" not in PAGES] == []
+    refresh = BeautifulSoup((SITE / "index.html").read_text(encoding="utf-8"), "html.parser").find(
+        "meta", {"http-equiv": "Refresh"}
+    )
+    assert f"url={toc['root']}.html" in refresh["content"]
+
+
+def test_every_internal_link_and_image_resolves(soups):
+    known = {page: anchors(soup) for page, soup in soups.items()}
+    broken = []
+    checked = 0
+    for page, soup in soups.items():
+        targets = [element["href"] for element in soup.find_all(["a", "link"], href=True)]
+        targets += [element["src"] for element in soup.find_all(["img", "script", "iframe", "source"], src=True)]
+        for target in targets:
+            address, fragment = urldefrag(target)
+            if urlsplit(address).scheme or address.startswith("//"):
+                continue
+            checked += 1
+            path = unquote(urlsplit(address).path)
+            file = (SITE / page).parent / path if path else SITE / page
+            if not file.resolve().is_relative_to(SITE) or not file.is_file():
+                broken.append(f"{page}: {target}")
+                continue
+            name = file.resolve().relative_to(SITE).as_posix()
+            if fragment and name in known and unquote(fragment) not in known[name]:
+                broken.append(f"{page}: {target} (no such place on that page)")
+    assert checked > 0
+    assert broken == []
+
+
+def test_nothing_is_loaded_from_elsewhere(soups):
+    outside = [
+        f"{page}: {element}"
+        for page, soup in soups.items()
+        for element in soup.find_all(["link", "script", "img", "iframe", "source", "video"])
+        if (address := element.get("src") or element.get("href")) and urlsplit(address).netloc
+        if "canonical" not in element.get("rel", [])
+    ]
+    assert outside == []
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_every_picture_says_what_it_shows(page, soups):
+    poor = []
+    for image in soups[page].select("article img"):
+        alt = image.get("alt", "").strip()
+        if len(alt.split()) < 3 or Path(alt).name == Path(image["src"]).name or "_images/" in alt:
+            poor.append(f"{image['src']}: alt={alt!r}")
+    assert poor == []
+
+
+def test_notebooks_show_pictures(soups):
+    for page in CHAPTERS:
+        if page.startswith("notebooks/"):
+            assert soups[page].select("div.cell_output img"), f"{page} shows no figure"
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_no_page_keeps_an_error_or_a_warning(page, soups):
+    soup = soups[page]
+    assert [
+        block.get_text()[:300] for block in soup.select(".output.stderr, .output.traceback, .problematic, .system-message")
+    ] == []
+    assert "Traceback (most recent call last)" not in soup.get_text()
+
+
+def test_no_file_of_the_site_names_a_place_on_this_machine():
+    text_files = [path for path in SITE.rglob("*") if path.suffix in {".html", ".ipynb", ".md", ".txt", ".js", ".json", ".csv"}]
+    text_files = [path for path in text_files if "_static" not in path.relative_to(SITE).parts]
+    places = {str(ROOT), str(Path.home()), sys.prefix} - {"/"}
+    found = []
+    for path in text_files:
+        text = path.read_text(encoding="utf-8")
+        found += [f"{path.relative_to(SITE)}: {match[0][:120]}" for match in MACHINE_PATH.finditer(text)]
+        found += [f"{path.relative_to(SITE)}: {place}" for place in places if f"{place}/" in text]
+    assert len(text_files) > len(PAGES)
+    assert found == []
+
+
+# --- results.csv and predictions.csv -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def results():
+    return pd.read_csv(RUN / "results.csv", dtype=str, keep_default_na=False)
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    return pd.read_csv(RUN / "predictions.csv", dtype=str, keep_default_na=False)
+
+
+def select(predictions, row):
+    """Return the predictions that a row of results.csv sums up: `all` pools, anything else has to match."""
+    chosen = np.ones(len(predictions), bool)
+    for column in ("arm", "amount", "test_set", "fold", "seed"):
+        if row[column] != "all":
+            chosen &= (predictions[column] == row[column]).to_numpy()
+    return predictions[chosen]
+
+
+def test_tables_have_the_columns_that_were_promised(results, predictions):
+    assert list(results.columns) == RESULT_COLUMNS
+    assert list(predictions.columns[: len(PREDICTION_COLUMNS)]) == PREDICTION_COLUMNS
+    classes = set(predictions["true"])
+    assert len(predictions.columns) - len(PREDICTION_COLUMNS) >= len(classes) >= 2
+    assert set(predictions["predicted"]) <= classes
+    assert predictions["lesion_id"].str.fullmatch(r"L\d{4,}").all()
+    assert predictions["patient_id"].str.fullmatch(r"P\d{4,}").all()
+    key = ["arm", "amount", "test_set", "seed", "fold", "lesion_id"]
+    assert not predictions.duplicated(key).any(), "a lesion is predicted twice by the same classifier"
+
+
+def test_predicted_class_has_the_largest_probability(predictions):
+    columns = predictions.columns[len(PREDICTION_COLUMNS) :]
+    probability = predictions[columns].astype(float).to_numpy()
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-3)
+    names = {column: [name for name in set(predictions["true"]) if column.endswith(name)] for column in columns}
+    assert all(len(name) == 1 for name in names.values()), f"probability columns do not name the classes: {names}"
+    predicted = np.array([names[column][0] for column in columns])
+    best = probability.max(axis=1)
+    chosen = probability[np.arange(len(probability)), [list(predicted).index(name) for name in predictions["predicted"]]]
+    np.testing.assert_allclose(chosen, best, atol=1e-3)
+
+
+def test_accuracies_follow_from_the_predictions(results, predictions):
+    accuracy = results[results["metric"] == "accuracy"]
+    assert len(accuracy) > 0
+    for _, row in accuracy.iterrows():
+        what = " ".join(f"{column}={row[column]}" for column in ("table", "arm", "amount", "test_set", "fold", "seed"))
+        pooled = select(predictions, row)
+        assert len(pooled) > 0, f"results.csv has {what}, for which predictions.csv has nothing"
+        value = float((pooled["true"] == pooled["predicted"]).mean())
+        assert float(row["value"]) == pytest.approx(value, abs=5e-5), what
+        lesions = pooled["lesion_id"].nunique() if "all" in (row["fold"], row["seed"]) else len(pooled)
+        assert float(row["n"]) == pytest.approx(lesions), what
+        if row["ci_low"] or row["ci_high"]:
+            assert float(row["ci_low"]) <= float(row["value"]) <= float(row["ci_high"]), what
+
+
+def test_every_prediction_is_summed_up(results, predictions):
+    accuracy = results[results["metric"] == "accuracy"]
+    key = ["arm", "amount", "test_set"]
+    assert set(map(tuple, predictions[key].to_numpy())) == set(map(tuple, accuracy[key].to_numpy()))
+
+
+def test_confusion_matrices_follow_from_the_predictions(results, predictions):
+    cells = results[(results["predicted"] != "") & (results["predicted"] != "all") & (results["metric"] == "count")]
+    assert len(cells) > 0
+    for _, row in cells.iterrows():
+        pooled = select(predictions, row)
+        count = ((pooled["true"] == row["label"]) & (pooled["predicted"] == row["predicted"])).sum()
+        models = len(pooled) / pooled["lesion_id"].nunique()  # a lesion that several models predict counts once
+        assert float(row["value"]) == pytest.approx(count / models, abs=5e-5), row.to_dict()
+
+
+def test_cross_validation_predicts_every_lesion_once(predictions):
+    for (arm, amount, test_set, seed), group in predictions.groupby(["arm", "amount", "test_set", "seed"]):
+        if test_set != "cross_validation":
+            continue
+        repeated = [lesion for lesion, count in Counter(group["lesion_id"]).items() if count > 1]
+        assert repeated == [], f"{arm} {amount} seed {seed}: {repeated[:5]}"
+        folds = group.groupby("patient_id")["fold"].nunique()
+        assert (folds == 1).all(), f"{arm} {amount} seed {seed}: a patient is in two folds"
+
+
+# --- in a browser --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def address():
+    with serve(SITE) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+MEASURE = """async () => {
+  const images = [...document.querySelectorAll('img')];
+  for (const image of images) { image.loading = 'eager'; }
+  await Promise.allSettled(images.map(image => image.decode()));
+  const width = document.documentElement.clientWidth;
+  return {
+    theme: document.documentElement.dataset.theme,
+    overflow: Math.max(document.documentElement.scrollWidth, document.body.scrollWidth) - width,
+    wide: [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > width + 1)
+      .slice(0, 5).map(e => `${e.tagName}.${e.className}`.slice(0, 80)),
+    unloaded: images.filter(image => image.naturalWidth === 0).map(image => image.src),
+    seeThrough: [...document.querySelectorAll('div.cell_output img')]
+      .filter(image => getComputedStyle(image).backgroundColor !== 'rgb(255, 255, 255)').map(image => image.src),
+    dimmed: images.filter(image => getComputedStyle(image).filter !== 'none').map(image => image.src),
+    text: document.querySelector('article')?.innerText.trim().length ?? 0,
+  };
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_page_in_a_browser(page, width, scheme, browser, address):
+    complaints, outside = [], []
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    try:
+        tab = context.new_page()
+        tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
+        tab.on("request", lambda request: outside.append(request.url) if not ours(request.url, address) else None)
+        tab.goto(address + page, wait_until="load")
+        seen = tab.evaluate(MEASURE)
+    finally:
+        context.close()
+    assert complaints == []
+    assert outside == []
+    assert seen["text"] > 100
+    assert seen["theme"] == scheme
+    assert seen["unloaded"] == []
+    assert seen["overflow"] <= 0, f"the page scrolls sideways by {seen['overflow']} px; too wide: {seen['wide']}"
+    if scheme == "dark":
+        assert seen["seeThrough"] == []
+        assert seen["dimmed"] == []
+
+
+def ours(url, address):
+    return url.startswith((address, "data:", "blob:"))
+
+
+@pytest.mark.browser
+def test_front_page_leads_to_the_welcome_page(browser, address):
+    tab = browser.new_page()
+    tab.goto(address)
+    tab.wait_for_url(f"{address}book/index.html")
+    tab.close()
+
+
+@pytest.mark.browser
+def test_search_finds_a_word_of_the_book(browser, address):
+    tab = browser.new_page()
+    tab.goto(f"{address}search.html?q=lesion")
+    tab.wait_for_selector("ul.search li a", timeout=20_000)
+    tab.close()
