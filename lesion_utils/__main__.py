@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from . import errors, settings
+from . import errors, provenance, settings
 from .files import write_text
 from .progress import TERMINAL_VARIABLE
 
@@ -113,7 +113,7 @@ def _notebook(options):
     # The number of threads changes the last bits of sums, so it is fixed for every kernel.
     for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(options.threads)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     partial = options.output.with_name(f".{options.output.name}")
     started = time.monotonic()
@@ -138,10 +138,13 @@ def _notebook(options):
 
 
 def _forget_paths(notebook):
-    """Remove from an executed notebook what papermill notes of this machine: its folders."""
+    """Remove from an executed notebook what papermill notes of this machine: its folders, and the path of the user's table."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
     for name in ("input_path", "output_path", "parameters"):
         content["metadata"].get("papermill", {}).pop(name, None)
+    for cell in content["cells"]:
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            cell["source"] = [re.sub(r'^data = ".+"', 'data = "lesions.csv"', line) for line in cell["source"]]
     notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -167,6 +170,7 @@ def _render(options):
     shutil.rmtree(staging / "book", ignore_errors=True)
     shutil.copytree(settings.ROOT / "book", staging / "book", ignore=shutil.ignore_patterns("published"))
     shutil.copytree(options.folder / "figures", staging / "book" / "figures")
+    write_text(staging / "book" / "figures" / "run_times.md", provenance.run_times(options.folder))
     with tempfile.TemporaryDirectory(dir=options.folder) as build:
         jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
         command = [*jupyter_book, "build", "-W", "-n", "--keep-going", "--quiet", "--path-output", build, str(staging)]

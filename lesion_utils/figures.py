@@ -143,7 +143,7 @@ def answer_figure(rows):
     """
     tests = list(dict.fromkeys(rows["test_set"]))
     arms = list(dict.fromkeys(rows["arm"]))
-    figure, axes = plt.subplots(1, len(tests), figsize=(WIDTH, 1.1 + 0.45 * len(arms)), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(tests), figsize=(WIDTH, 1.1 + 0.45 * len(arms)), sharex=True, sharey=True, squeeze=False)
     colours = dict(zip(arms, sns.color_palette("colorblind", len(arms)), strict=True))
     for axis, test in zip(axes[0], tests, strict=True):
         for row in rows[rows["test_set"] == test].itertuples():
@@ -229,9 +229,7 @@ def draw_network(model):
             )
         )
         text = "x".join(str(size) for size in shape)
-        axis.text(
-            x + width / 2, height / 2 + 0.06, text, ha="center", va="bottom", fontsize=7, rotation=60, rotation_mode="anchor"
-        )
+        axis.text(x + width / 2, height / 2 + 0.05, text, ha="left", va="bottom", fontsize=7, rotation=40, rotation_mode="anchor")
         axis.text(x + width / 2, -1.12, _words(kind), ha="right", va="top", fontsize=7, rotation=45, rotation_mode="anchor")
         x += width + 0.45
     axis.set(xlim=(-0.6, x), ylim=(-2.1, 1.75), aspect="auto")
@@ -284,12 +282,13 @@ def _flow(dot):
     """Draw a graph in DOT text as boxes, one column for each step away from the start."""
     names = dict(re.findall(r'(\d+)\[label = "([^"\\]+)', dot))
     graph = nx.DiGraph((names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot))
+    graph.remove_node("all")  # Snakemake's own collecting rule
     graph = nx.transitive_reduction(graph)
     boxes = {}
     for column, generation in enumerate(nx.topological_generations(graph)):
         for line, name in enumerate(sorted(generation)):
-            boxes[name] = (2.2 * (column % 4), -1.3 * (column // 4) - 0.9 * line, name.replace("_", " ").replace(" ", "\n", 1))
-    return _boxes_and_arrows(boxes, list(graph.edges), height=1.3 * (1 + max(-y for _, y, _ in boxes.values())))
+            boxes[name] = (2.1 * column, -0.9 * line, name.replace("_", " ").replace(" ", "\n", 1))
+    return _boxes_and_arrows(boxes, list(graph.edges), height=0.9 + max(-y for _, y, _ in boxes.values()))
 
 
 def _boxes_and_arrows(boxes, edges, height):

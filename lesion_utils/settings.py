@@ -23,6 +23,7 @@ def notebook_defaults(notebook):
     Parameters
     ----------
     notebook : str or Path
+        A file, or the name of one of the project's notebooks.
 
     Returns
     -------
@@ -33,6 +34,7 @@ def notebook_defaults(notebook):
     SettingsError
         If the notebook has no cell tagged ``parameters``.
     """
+    notebook = notebooks().get(str(notebook), notebook)
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     for cell in cells:
         if "parameters" in cell.get("metadata", {}).get("tags", []):
@@ -40,6 +42,16 @@ def notebook_defaults(notebook):
             exec("".join(cell["source"]), {}, values)  # our own notebook: its cell holds literals only
             return values
     raise SettingsError(f"{notebook} has no cell tagged 'parameters'; add one so that papermill can set them")
+
+
+def reduction_note(notebook, values):
+    """Say in a sentence which of a notebook's ``values`` differ from its defaults, which are the paper's settings."""
+    defaults = notebook_defaults(notebook)
+    skipped = ("run", "data", "label", "precision", "seeds")
+    changed = [name for name, default in defaults.items() if name not in skipped and values[name] != default]
+    if not changed:
+        return "Its settings are the paper's."
+    return f"It differs from the paper's settings in {', '.join(changed)}, so its numbers are not those of the full experiment."
 
 
 def notebooks(root=ROOT):
@@ -82,15 +94,22 @@ def check_parameters(values, defaults, where):
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(defaults))}"
             raise SettingsError(f"{where}: unknown parameter '{name}'; {hint}")
         default = defaults[name]
-        if default is None or value is None:
-            continue
-        numbers = isinstance(default, (int, float)) and isinstance(value, (int, float))
-        boolean = isinstance(default, bool) == isinstance(value, bool)
-        if not boolean or not (numbers or isinstance(value, type(default))):
+        if not _alike(value, default):
             raise SettingsError(
                 f"{where}: parameter '{name}' is {value!r} ({type(value).__name__}); "
                 f"it must be like {default!r} ({type(default).__name__})"
             )
+
+
+def _alike(value, default):
+    """Return whether a value can stand for a default: an int for a float, but not the reverse; a list entry by entry."""
+    if default is None:
+        return True
+    if isinstance(default, list):
+        return isinstance(value, list) and all(_alike(entry, default[0]) for entry in value if default)
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(default)
 
 
 def run_parameters(profile, *, settings=None, overrides=None, root=ROOT):
