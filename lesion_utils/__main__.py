@@ -122,7 +122,13 @@ def _notebook(options):
     try:
         with _native_messages_to(run / "logs" / f"{options.source.stem}.log"):
             papermill.execute_notebook(
-                options.source, partial, parameters, kernel_name="python3", progress_bar=False, cwd=settings.ROOT
+                options.source,
+                partial,
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=settings.ROOT,
+                extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # keeps compiled libraries' messages off the page
             )
         _forget_paths(partial)
         os.replace(partial, options.output)

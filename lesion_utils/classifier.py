@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from . import networks
 from .errors import LesionBookError
+from .settings import require_positive
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -44,6 +45,7 @@ class Trainer:
     """
 
     def __init__(self, classes, *, epochs, batch_size, learning_rate, momentum, precision):
+        require_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
         self.settings = {
             "classes": classes,
             "epochs": epochs,
@@ -78,7 +80,7 @@ class Trainer:
         Raises
         ------
         LesionBookError
-            If there are no images or the loss is not finite.
+            If there are no images, or if images, loss or weights are not finite.
         """
         n, batch_size = len(training), self.settings["batch_size"]
         if n == 0:
@@ -87,6 +89,10 @@ class Trainer:
         copy_variables(fresh.variables, self._model.variables)
         reset_optimizer(self._optimizer)
         mean_image = training.images.mean(axis=0)
+        if not np.isfinite(mean_image).all():
+            raise LesionBookError(
+                f"{where}: training images hold values that are not numbers; delete what made them and run it again"
+            )
         images, label = tf.constant(training.images - mean_image), tf.constant(training.label)
         random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         whole = n - n % batch_size
@@ -97,9 +103,10 @@ class Trainer:
                 loss_sum += float(self._run_steps(images, label, order[:whole].reshape(-1, batch_size)))
             if whole < n:
                 loss_sum += float(self._run_steps(images, label, order[None, whole:]))
-            if not np.isfinite(loss_sum):
+            # Of a weight that is not a number, ReLU and pooling can make zero: then the loss alone would not tell.
+            if not (np.isfinite(loss_sum) and all(np.isfinite(w.numpy()).all() for w in self._model.trainable_variables)):
                 raise LesionBookError(
-                    f"{where}: the loss is not a number in epoch {epoch}; lower learning_rate "
+                    f"{where}: the loss or a weight is not a number in epoch {epoch}; lower learning_rate "
                     f"(now {self.settings['learning_rate']}) or set precision to float32"
                 )
             if on_epoch:

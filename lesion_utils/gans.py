@@ -13,7 +13,7 @@ from .classifier import copy_variables, reset_optimizer
 from .errors import LesionBookError, MissingInputError, SettingsError
 from .files import atomic_path, write_csv
 from .rois import RoiSet
-from .settings import require_choice
+from .settings import require_choice, require_positive
 
 NOISES = ("uniform", "normal")
 #: What is recorded for each epoch: mean losses, and the mean probability D gives to real and to generated images.
@@ -99,8 +99,13 @@ class Dcgan:
         precision,
     ):
         require_choice("noise", noise, NOISES)
-        if generator_updates < 1:
-            raise SettingsError(f"parameter 'generator_updates' is {generator_updates}; it must be at least 1")
+        require_positive(
+            generator_width=generator_width,
+            discriminator_width=discriminator_width,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            generator_updates=generator_updates,
+        )
         self.settings = {
             "generator_width": generator_width,
             "discriminator_width": discriminator_width,
@@ -235,7 +240,7 @@ def train_dcgan(gan, images, folder, *, epochs, saved_epochs, seed, where, on_ep
     Raises
     ------
     LesionBookError
-        If a loss is not finite, or there are no images.
+        If a loss or a weight is not finite, or there are no images.
     """
     folder = Path(folder)
     finished, checkpoint = folder / "history.csv", folder / "checkpoint.npz"
@@ -253,16 +258,17 @@ def train_dcgan(gan, images, folder, *, epochs, saved_epochs, seed, where, on_ep
         on_epoch(gan)
     while gan.epoch < epochs:
         gan.train_epoch(data)
-        if not np.isfinite(gan.history.iloc[-1].to_numpy(np.float64)).all():
+        state = gan.state()
+        if not all(np.isfinite(array).all() for array in state.values()):
             raise LesionBookError(
-                f"{where}: a loss is not a number in epoch {gan.epoch}; lower learning_rate "
+                f"{where}: a loss or a weight is not a number in epoch {gan.epoch}; lower learning_rate "
                 f"(now {gan.settings['learning_rate']}) or set precision to float32"
             )
         if gan.epoch in keep:
             with atomic_path(generator_path(folder, gan.epoch)) as temporary:
                 gan.generator.save(temporary)
         with atomic_path(checkpoint) as temporary:
-            np.savez(temporary, **gan.state())
+            np.savez(temporary, **state)
         if on_epoch:
             on_epoch(gan)
     write_csv(finished, gan.history)

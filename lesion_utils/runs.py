@@ -204,7 +204,8 @@ def join_results(folder):
     """Join the notebooks' parts to ``results.csv`` and ``predictions.csv`` of the run."""
     folder = Path(folder)
     for name, columns in (("results", RESULT_COLUMNS), ("predictions", None)):
-        parts = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in sorted((folder / name).glob("*.csv"))]
+        files = sorted((folder / name).glob("[!.]*.csv"))  # what a killed process left half-written starts with a dot
+        parts = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in files]
         table = pd.concat(parts, ignore_index=True)
         write_csv(folder / f"{name}.csv", table[columns] if columns else table)
 

@@ -189,6 +189,13 @@ def require_choice(name, value, choices):
         raise SettingsError(f"parameter '{name}' is {value!r}; choose one of {', '.join(map(str, choices))}")
 
 
+def require_positive(**values):
+    """Raise SettingsError unless every named value is above 0."""
+    for name, value in values.items():
+        if not value > 0:
+            raise SettingsError(f"parameter '{name}' is {value}; it must be above 0")
+
+
 def resolve_precision(precision):
     """Return ``float32`` or ``mixed_bfloat16``; ``auto`` takes bfloat16 where the processor or GPU multiplies it natively.
 

@@ -1,10 +1,13 @@
-"""Shared by the tests: a small table of lesions with real files behind it."""
+"""Shared by the tests: a small table of lesions with real files behind it, and cohorts and ROIs made of numbers."""
 
 import csv
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
+from lesion_utils.cohort import Cohort
+from lesion_utils.rois import RoiSet
 
 
 def write_volume(path, values, *, spacing=(0.8, 0.8, 2.5), origin=(0.0, 0.0, 0.0), direction=None):
@@ -64,3 +67,39 @@ def write_rows(path, rows):
 def table(tmp_path):
     """Six lesions, two classes, four patients."""
     return make_table(tmp_path)
+
+
+def round_lesions(n=12, *, classes=3, seed=0, side=96, role="cohort", first=0):
+    """Return a Cohort of round lesions in smooth slices: two lesions a patient, both of one class, classes 60 HU apart.
+
+    Ids count from ``first``, so that two such cohorts can be put together.
+    """
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    slices, outlines = [], []
+    label = np.arange(n) // 2 % classes
+    for number in range(n):
+        middle, radius = rng.uniform(0.4, 0.6, 2) * side, rng.uniform(6, 14)
+        outline = (x - middle[0]) ** 2 + (y - middle[1]) ** 2 < radius**2
+        wave = 10 * np.sin(x / rng.uniform(5, 9)) * np.cos(y / rng.uniform(5, 9))
+        slices.append(np.rint(100 + wave + rng.normal(0, 8, outline.shape) - 60 * label[number] * outline).astype(np.int16))
+        outlines.append(outline)
+    return Cohort(
+        classes=tuple(f"class {number}" for number in range(classes)),
+        label=label,
+        lesion_id=np.array([f"L{first + number + 1:04d}" for number in range(n)]),
+        patient_id=np.array([f"P{(first + number) // 2 + 1:04d}" for number in range(n)]),
+        role=np.full(n, role),
+        spacing=np.full(n, 0.8, np.float32),
+        slices=slices,
+        outlines=outlines,
+    )
+
+
+def random_rois(n, *, classes=2, seed=0):
+    """Return a RoiSet of noise whose mean brightness is its class, one image of each class in turn."""
+    rng = np.random.default_rng(seed)
+    label = np.arange(n) % classes
+    images = np.clip(rng.normal((label + 0.5)[:, None, None, None] / classes, 0.05, (n, 64, 64, 1)), 0, 1)
+    names = np.array([f"L{number + 1:04d}" for number in range(n)])
+    return RoiSet(images.astype(np.float32), label, frozenset(names.tolist()), names)

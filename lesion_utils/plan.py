@@ -1,0 +1,342 @@
+"""A forecast before a run: how much work its parameters ask for, how fast this machine does it, and what stays on the disk.
+
+Work is counted from the parameters; rates are measured here and now, by a few real training steps at the run's own sizes.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import phantom, readers, splits
+from .cohort import ROLES
+from .errors import DataError
+from .provenance import hardware
+from .settings import resolve_precision
+
+#: Seconds of what is neither training nor drawing: start, imports, compilation, figures of one notebook; rendering the book.
+NOTEBOOK_SECONDS, RENDER_SECONDS = 12, 20
+#: Notebooks executed, 05_classification twice: its classic half comes before the GAN.
+NOTEBOOK_RUNS = 5
+#: Bytes on disk, seen in runs: a lesion of cohort.npz, a synthetic ROI (64 x 64 x 16 bit, packed), a row of predictions.csv
+#: (written twice), a trained unit's mean image and probabilities, and the executed notebooks with the rendered book.
+LESION_BYTES, SYNTHETIC_BYTES, ROW_BYTES, UNIT_BYTES, BOOK_BYTES = 23_000, 7_500, 180, 50_000, 16_000_000
+#: Seconds that reading one lesion of a table takes: its volume and its mask.
+READ_SECONDS = 0.1
+#: The paper's classic optimum (section 4.2.1), assumed where it is among the amounts, because the run's own is not known yet.
+PAPER_OPTIMUM = 5000
+
+
+@dataclass(frozen=True)
+class Lesions:
+    """How many lesions a run has: ``cohort``, a tuple with one number a class, and ``others``, extra and test lesions in all."""
+
+    cohort: tuple
+    others: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run computes; images and steps are counted as often as they pass through a network.
+
+    Attributes
+    ----------
+    classic_images, synthetic_images : int
+        CNN training images of 05_classification: classic groups, and groups with synthetic ROIs.
+    judge_images : int
+        CNN training images of 03_dcgan: synthetic ROIs alone.
+    classic_units, synthetic_units, judge_units : int
+        Trained classifiers.
+    gan_steps, gan_epochs, gan_units : int
+        Of DCGAN training.
+    samples : int
+        Synthetic ROIs drawn.
+    optimum : int
+        Classic amount that the numbers are based on.
+    """
+
+    classic_images: int
+    synthetic_images: int
+    judge_images: int
+    classic_units: int
+    synthetic_units: int
+    judge_units: int
+    gan_steps: int
+    gan_epochs: int
+    gan_units: int
+    samples: int
+    optimum: int
+
+
+def count_lesions(parameters):
+    """Return the :class:`Lesions` of a run: from its table, without opening an image, or from the simulation's parameters.
+
+    Parameters
+    ----------
+    parameters : dict of str to dict
+        Notebook name to its complete parameters; see :func:`settings.run_parameters`.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read or has problems, or a class has fewer lesions than ``balanced_per_class``.
+    SettingsError
+        If the simulation's numbers of lesions are not three whole numbers.
+    """
+    own = parameters["01_data"]
+    if own["data"]:
+        return _table_lesions(Path(own["data"]), own["label"], own["balanced_per_class"], own["cohort_seed"])
+    for name, role in zip(("lesions", "extra_lesions", "test_lesions"), ROLES, strict=True):
+        phantom.plan_patients(own[name], seed=own["cohort_seed"], role=role)  # raises if they are not three whole numbers
+    return Lesions(tuple(own["lesions"]), sum(own["extra_lesions"]) + sum(own["test_lesions"]))
+
+
+def _table_lesions(path, label, balanced_per_class, seed):
+    columns, records, problems = readers._read_records(path)
+    readers._check_columns(path, columns, label)
+    rows = []
+    for line, cells in records:
+        try:
+            rows.append(readers._parse_row(path.parent, line, dict(zip(columns, cells, strict=True)), label))
+        except DataError as error:
+            problems.append((line, str(error)))
+    problems += ([] if problems else readers._check_classes(rows, label)) + readers._check_between_rows(rows)
+    if problems:
+        raise DataError(readers._report(path, problems))
+    names = readers._sorted_labels({row.label for row in rows})
+    kept = [row for row in rows if row.role == ROLES[0]]
+    classes = np.array([names.index(row.label) for row in kept])
+    if balanced_per_class:
+        # Which patients the run will keep hangs on its anonymous ids; how many lesions they have differs by one or two.
+        patients = np.array([row.patient_id for row in kept])
+        chosen = splits.balanced_subcohort(classes, patients, per_class=balanced_per_class, classes=names, seed=seed)
+        classes = classes[chosen]
+    counts = np.bincount(classes, minlength=len(names))
+    return Lesions(tuple(counts.tolist()), len(rows) - len(classes))
+
+
+def classic_optimum(parameters):
+    """Return the classic amount that is assumed to classify best, which a run finds out: the paper's, or else the largest."""
+    amounts = parameters["05_classification"]["classic_amounts"]
+    return PAPER_OPTIMUM if PAPER_OPTIMUM in amounts else max(amounts, default=0)
+
+
+def count_work(parameters, lesions):
+    """Return the :class:`Work` of a run.
+
+    A fold is counted with the mean share of the cohort; the run's own folds differ from it by a lesion or two.
+
+    Parameters
+    ----------
+    parameters : dict of str to dict
+        As in :func:`count_lesions`.
+    lesions : Lesions
+    """
+    from .gans import saved_epoch_numbers
+
+    cnn, gan = parameters["05_classification"], parameters["03_dcgan"]
+    folds, classes = parameters["01_data"]["folds"], len(lesions.cohort)
+    share = (folds - 1) / folds  # of the lesions that train
+    reading = 1 if parameters["02_classic_augmentation"]["amount_reading"] == "training_set" else folds - 1
+    optimum = classic_optimum(parameters)
+
+    def group(amount, synthetic=0):
+        return sum(lesions.cohort) * share + amount * reading + synthetic * classes
+
+    trainings = len(cnn["seeds"]) * folds
+    amounts = [0, *cnn["classic_amounts"]]
+    synthetic = cnn["synthetic_per_class"] * len([arm for arm in cnn["arms"] if arm not in ("real", "classic")])
+    classic_images = cnn["epochs"] * trainings * sum(group(amount) for amount in amounts)
+    synthetic_images = cnn["epochs"] * trainings * sum(group(optimum, number) for number in synthetic)
+
+    saved_epoch_numbers(gan["epochs"], gan["saved_epochs"])  # raises if they do not go together
+    chosen = gan["only_classes"] or list(range(classes))
+    gan_folds = len(gan["seeds"]) * (len(gan["only_folds"]) or folds)
+    amount = optimum if gan["classic_amount"] is None else gan["classic_amount"]
+    # Augmentations are dealt to the training lesions in turn, so each class gets its share of them.
+    images = [group(amount) * lesions.cohort[label] / sum(lesions.cohort) for label in chosen]
+    steps = sum(max(1, int(number / gan["batch_size"] + 1e-9)) for number in images)
+    judges = gan_folds if chosen == list(range(classes)) else 0
+    return Work(
+        classic_images=round(classic_images),
+        synthetic_images=round(synthetic_images),
+        judge_images=judges * gan["judge_epochs"] * gan["judge_per_class"] * classes,
+        classic_units=trainings * len(amounts),
+        synthetic_units=trainings * len(synthetic),
+        judge_units=judges,
+        gan_steps=gan_folds * gan["epochs"] * steps,
+        gan_epochs=gan_folds * gan["epochs"] * len(chosen),
+        gan_units=gan_folds * len(chosen),
+        samples=gan_folds * len(chosen) * gan["samples_per_class"],
+        optimum=optimum,
+    )
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What :func:`measure` found: seconds a piece of work, and bytes a file."""
+
+    lesion: float
+    classic: float
+    judge: float
+    step: float
+    checkpoint: float
+    sample: float
+    checkpoint_bytes: int
+    generator_bytes: int
+    classifier_bytes: int
+
+
+def measure(parameters, classes):
+    """Train a little at the run's own sizes and precision, and return the :class:`Rates` of this machine."""
+    from .gans import Dcgan
+
+    cnn, gan = parameters["05_classification"], parameters["03_dcgan"]
+    step_names = ("generator_width", "discriminator_width", "batch_size", "learning_rate", "beta_1", "generator_updates", "noise")
+    dcgan = Dcgan(**{name: gan[name] for name in step_names}, precision=resolve_precision(gan["precision"]))
+    images = np.zeros((4 * gan["batch_size"], 64, 64, 1), np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint, generator, classifier = (Path(folder) / name for name in ("a.npz", "b.keras", "c.keras"))
+        sizes = (cnn["batch_size"], resolve_precision(cnn["precision"]))
+        judge_sizes = (gan["judge_batch_size"], resolve_precision(gan["precision"]))
+        trained, classic = _seconds_per_image(classes, *sizes)
+        trained.save(classifier)
+        judge = classic if judge_sizes == sizes else _seconds_per_image(classes, *judge_sizes)[1]
+        dcgan.train_epoch(images[: gan["batch_size"]])  # compiles
+        step = _seconds(lambda: dcgan.train_epoch(images)) / 4
+        saving = _seconds(lambda: np.savez(checkpoint, **dcgan.state()), least=0)
+        noise = np.zeros((64, dcgan.generator.input_shape[1]), np.float32)
+        sample = _seconds(lambda: dcgan.generator(noise, training=False)) / len(noise)
+        dcgan.generator.save(generator)
+        sizes = [path.stat().st_size for path in (checkpoint, generator, classifier)]
+    if parameters["01_data"]["data"]:
+        lesion = READ_SECONDS
+    else:
+        lesion = _seconds(lambda: phantom.simulate((4, 4, 4), seed=0)) / 12
+    return Rates(lesion, classic, judge, step, saving, sample, *sizes)
+
+
+def _seconds_per_image(classes, batch_size, precision):
+    from .classifier import Trainer
+    from .rois import RoiSet
+
+    n, ends = 8 * batch_size, []
+    random = np.random.default_rng(0)
+    images, label = random.random((n, 64, 64, 1), np.float32), random.integers(0, classes, n)
+    rois = RoiSet(images, label, frozenset(), np.full(n, ""))
+    trainer = Trainer(classes, epochs=4, batch_size=batch_size, learning_rate=0.001, momentum=0.9, precision=precision)
+    trained = trainer.train(rois, seed=0, on_epoch=lambda epoch, loss: ends.append(time.perf_counter()))
+    return trained.model, np.median(np.diff(ends)) / n  # the first epoch, which compiles, lies before the first end
+
+
+def _seconds(run, least=2.0):
+    """Return the median time of calls of ``run``, made until ``least`` seconds are over."""
+    times = []
+    while sum(times) < least or not times:
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
+
+
+def forecast(parameters, cores=None):
+    """Measure this machine for some 20 seconds and return the forecast of a run as text.
+
+    Parameters
+    ----------
+    parameters : dict of str to dict
+        Notebook name to its complete parameters; see :func:`settings.run_parameters`.
+    cores : int, optional
+        Processor cores that the run may use; all of them by default.
+
+    Raises
+    ------
+    SettingsError, DataError
+        As the run itself would, for what the parameters and the table alone can tell.
+    """
+    cores = cores or os.cpu_count()
+    for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(variable, str(cores))
+    lesions = count_lesions(parameters)
+    load = os.getloadavg()[0]
+    print("Measuring this machine with a few real training steps ...", file=sys.stderr, flush=True)
+    with _without_native_messages():
+        work = count_work(parameters, lesions)
+        rates = measure(parameters, len(lesions.cohort))
+    return "\n".join(_lines(parameters, lesions, work, rates, cores, load))
+
+
+def _lines(parameters, lesions, work, rates, cores, load):
+    cnn, gan = parameters["05_classification"], parameters["03_dcgan"]
+    everything = sum(lesions.cohort) + lesions.others
+    lesion_words = "reading lesions" if parameters["01_data"]["data"] else "simulating lesions"
+    rate_words = "assumed" if parameters["01_data"]["data"] else None
+    fixed = (NOTEBOOK_RUNS * NOTEBOOK_SECONDS + RENDER_SECONDS) / NOTEBOOK_RUNS
+    parts = [
+        (lesion_words, everything, "lesions", rates.lesion, rate_words),
+        (f"CNN, {work.classic_units} trainings on classic groups", work.classic_images, "images", rates.classic, None),
+        (f"CNN, {work.synthetic_units} trainings with synthetic ROIs", work.synthetic_images, "images", rates.classic, None),
+        (f"CNN, {work.judge_units} trainings on synthetic ROIs alone", work.judge_images, "images", rates.judge, None),
+        (f"DCGAN, {work.gan_units} trainings", work.gan_steps, "steps", rates.step, None),
+        ("DCGAN checkpoints", work.gan_epochs, "files", rates.checkpoint, None),
+        ("drawing synthetic ROIs", work.samples, "images", rates.sample, None),
+        ("notebooks' start, figures, rendering", NOTEBOOK_RUNS, "notebooks", fixed, "assumed"),
+    ]
+    tests = sum(lesions.cohort) + parameters["01_data"]["folds"] * lesions.others
+    units = work.classic_units + work.synthetic_units + work.judge_units
+    generators = work.gan_units * gan["saved_epochs"]
+    disk = [
+        (f"cohort, {everything:,} lesions", everything * LESION_BYTES),
+        (f"{generators} saved generators", generators * rates.generator_bytes),
+        ("rolling checkpoint, while a DCGAN trains", rates.checkpoint_bytes),
+        (f"{work.samples:,} synthetic ROIs", work.samples * SYNTHETIC_BYTES),
+        (f"{work.classic_units} saved CNNs", work.classic_units * rates.classifier_bytes),
+        (f"probabilities and predictions of {units} CNNs", units * UNIT_BYTES + units * tests * ROW_BYTES),
+        ("executed notebooks and the rendered book", BOOK_BYTES),
+    ]
+    precisions = f"CNN {resolve_precision(cnn['precision'])}, DCGAN {resolve_precision(gan['precision'])}"
+    yield f"Forecast for {parameters['01_data']['run']} on {hardware()}, {cores} of them used; {precisions}"
+    counts = " + ".join(map(str, lesions.cohort))
+    yield f"{sum(lesions.cohort)} lesions to train and test on ({counts}), {lesions.others:,} others\n"
+    yield f"{'part':46s} {'work':>22s} {'rate here':>18s} {'time':>10s}"
+    for name, amount, unit, seconds, words in parts:
+        yield f"{name:46s} {f'{amount:,} {unit}':>22s} {words or _rate(seconds):>18s} {duration(amount * seconds):>10s}"
+    yield f"{'in all':46s} {'':22s} {'':18s} {duration(sum(amount * seconds for _, amount, _, seconds, _ in parts)):>10s}\n"
+    yield f"{'on the disk':46s} {'size':>22s}"
+    for name, size in [*disk, ("in all", sum(size for _, size in disk))]:
+        yield f"{name:46s} {f'{size / 1e6:,.0f} MB':>22s}"
+    yield f"\nThe classic amount that classifies best is found by the run; {work.optimum:,} is assumed here."
+    yield "Finished trainings that are kept from an earlier run are counted all the same."
+    if load > 0.5:
+        yield f"Other programs were running (load {load:.1f}), so an idle machine is faster than this forecast says."
+
+
+def duration(seconds):
+    """Return a time in the unit that suits it: seconds, minutes, hours or days."""
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _rate(seconds):
+    return f"{1 / seconds:,.0f} /s" if seconds < 0.05 else f"{seconds:.2f} s each"
+
+
+@contextlib.contextmanager
+def _without_native_messages():
+    """Drop what compiled libraries write to standard error; Python's own errors are printed after the block."""
+    sys.stderr.flush()
+    ours, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+        os.close(nowhere)

@@ -1,0 +1,169 @@
+"""The notebooks as they are committed, and what one says that is run before its turn."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import nbformat
+import papermill
+import pytest
+import yaml
+
+from lesion_utils import settings
+
+NOTEBOOKS = settings.notebooks()
+BOOKS = {name: nbformat.read(path, 4) for name, path in NOTEBOOKS.items()}
+#: Beside lesion_utils and the standard library: what anyone who works with data knows.
+STANDARD_STACK = {"cv2", "IPython", "keras", "matplotlib", "myst_nb", "numpy", "pandas", "scipy", "seaborn", "skimage", "sklearn"}
+FIGURE_CALL = re.compile(r"figures\.(?!use_style|show_source|class_colours|WIDTH|PAPER)\w+\(|plt\.subplots\(")
+
+each_notebook = pytest.mark.parametrize("name", NOTEBOOKS)
+
+
+def code_cells(name):
+    return [cell for cell in BOOKS[name].cells if cell.cell_type == "code"]
+
+
+def parameters_cell(name):
+    (cell,) = [cell for cell in code_cells(name) if "parameters" in cell.metadata.get("tags", [])]
+    return cell
+
+
+def test_notebooks_of_the_chain_are_there():
+    assert {"01_data", "02_classic_augmentation", "03_dcgan", "05_classification"} <= set(NOTEBOOKS)
+
+
+@each_notebook
+def test_committed_without_outputs(name):
+    for cell in code_cells(name):
+        assert cell.outputs == [] and cell.execution_count is None, cell.source
+
+
+@each_notebook
+def test_is_a_valid_notebook_with_a_title(name):
+    nbformat.validate(BOOKS[name])
+    first = BOOKS[name].cells[0]
+    assert first.cell_type == "markdown" and re.match(r"# \w", first.source)
+    assert "**You need to know**" in first.source
+    assert len([cell for cell in BOOKS[name].cells if re.search(r"^# ", cell.source, re.M) and cell.cell_type == "markdown"]) == 1
+
+
+@each_notebook
+def test_parameters_are_literals_and_every_line_says_what_it_is(name):
+    lines = parameters_cell(name).source.splitlines()
+    assert lines[0].startswith('run = "runs/')
+    for line in lines:
+        assert re.fullmatch(r"\w+ = [^#]+  # \S.{2,}", line), line
+        (statement,) = ast.parse(line).body
+        ast.literal_eval(statement.value)
+
+
+@each_notebook
+def test_papermill_shows_the_comments_as_help(name):
+    inferred = papermill.inspect_notebook(str(NOTEBOOKS[name]))
+    assert set(inferred) == set(settings.notebook_defaults(name))
+    assert [parameter for parameter, about in inferred.items() if not about["help"]] == []
+
+
+@each_notebook
+def test_every_parameter_is_used(name):
+    used = {
+        node.id
+        for cell in code_cells(name)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    assert set(settings.notebook_defaults(name)) <= used
+
+
+@each_notebook
+def test_every_figure_has_alt_text_and_a_caption_of_its_own(name):
+    captions, labels = [], []
+    for cell in code_cells(name):
+        mystnb = cell.metadata.get("mystnb", {})
+        if FIGURE_CALL.search(cell.source) or mystnb:
+            figure, image = mystnb.get("figure", {}), mystnb.get("image", {})
+            assert len(figure.get("caption", "")) > 20, f"no caption: {cell.source}"
+            assert len(image.get("alt", "")) > 20, f"no alt text: {cell.source}"
+            assert re.fullmatch(r"fig-[a-z0-9-]+", figure.get("name", "")), cell.source
+            captions.append(figure["caption"])
+            labels.append(figure["name"])
+    assert labels, "a notebook without a figure"
+    assert len(set(captions)) == len(captions) and len(set(labels)) == len(labels)
+
+
+def test_figure_names_are_unique_in_the_book():
+    names = [
+        cell.metadata["mystnb"]["figure"]["name"] for name in NOTEBOOKS for cell in code_cells(name) if "mystnb" in cell.metadata
+    ]
+    assert len(names) > 10 and len(set(names)) == len(names)
+
+
+@each_notebook
+def test_cells_are_short_and_lie_between_prose(name):
+    prose = sum(len(cell.source.split()) for cell in BOOKS[name].cells if cell.cell_type == "markdown")
+    lines = 0
+    for cell in code_cells(name):
+        own = [line for line in cell.source.splitlines() if line.strip()]
+        assert len(own) <= 40, cell.source
+        lines += len(own)
+    assert prose >= 2 * lines, f"{prose} words for {lines} lines of code"
+
+
+@each_notebook
+def test_ends_with_a_summary(name):
+    last = BOOKS[name].cells[-1]
+    assert last.cell_type == "markdown"
+    assert re.search(r"^## Summary\n\nIn this notebook we have ", last.source, re.M)
+
+
+@each_notebook
+def test_imports_only_the_package_and_the_standard_stack(name):
+    for cell in code_cells(name):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Import):
+                packages = [alias.name for alias in node.names]
+            else:
+                packages = [node.module] if isinstance(node, ast.ImportFrom) else []
+            for package in packages:
+                top = package.split(".")[0]
+                assert top == "lesion_utils" or top in STANDARD_STACK or top in sys.stdlib_module_names, package
+
+
+@each_notebook
+def test_links_between_notebooks_lead_somewhere(name):
+    for cell in BOOKS[name].cells:
+        for target in re.findall(r"\]\(([^)#]+\.(?:ipynb|md))\)", cell.source) if cell.cell_type == "markdown" else []:
+            assert (NOTEBOOKS[name].parent / target).is_file(), target
+
+
+@each_notebook
+def test_citations_are_in_the_bibliography(name):
+    keys = re.findall(r"@\w+\{(\w+),", (settings.ROOT / "book" / "references.bib").read_text(encoding="utf-8"))
+    for cell in BOOKS[name].cells:
+        for cited in re.findall(r"\{cite\w*\}`([^`]+)`", cell.source):
+            assert set(re.split(r"\s*,\s*", cited)) <= set(keys), cited
+
+
+def test_plain_papermill_before_its_turn_says_what_makes_the_input(tmp_path):
+    name, run = "02_classic_augmentation", tmp_path / "run"
+    profile = settings.ROOT / "profiles" / "smoke" / f"{name}.yml"
+    words = [sys.executable, "-m", "papermill", NOTEBOOKS[name], tmp_path / "out.ipynb", "-k", "python3", "-f", profile]
+    words = [str(word) for word in [*words, "-p", "run", run]]
+    result = subprocess.run(words, cwd=settings.ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode != 0
+    last = [line for line in result.stderr.splitlines() if line.strip()][-1]
+    message = r"MissingInputError: (\S+) is missing: run notebooks/01_data\.ipynb first \(`make book` runs all in order\)"
+    found = re.fullmatch(message, last)
+    assert found and found[1] in (str(run / "cohort.npz"), str(run / "preparation.json")), last
+    made = {path.name for path in run.rglob("*") if path.is_file()}
+    assert made <= {"augmentation.json"}, "nothing but the notebook's own settings"
+
+
+def test_profiles_are_what_plain_papermill_reads():
+    for profile in settings.PROFILES:
+        for name in NOTEBOOKS:
+            text = (settings.ROOT / "profiles" / profile / f"{name}.yml").read_text(encoding="utf-8")
+            values = yaml.safe_load(text)
+            assert values["run"] == f"runs/{profile}" and set(values) <= set(settings.notebook_defaults(name))
