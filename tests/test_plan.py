@@ -1,0 +1,166 @@
+"""The forecast: work counted by hand and on real deals of lesions, tables read without their images, rates of real training."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from conftest import make_table, write_rows
+
+from lesion_utils import networks, phantom, plan
+from lesion_utils.augment import nested_group
+from lesion_utils.errors import DataError, SettingsError
+from lesion_utils.plan import Lesions, Rates, count_lesions, count_work
+from lesion_utils.settings import run_parameters
+from lesion_utils.splits import patient_folds
+
+PAPER_LESIONS = Lesions((53, 64, 65), 978)
+
+
+def parameters(profile="paper", **changes):
+    """Return a profile's parameters with some changed: ``n03__epochs`` is ``epochs`` of notebook 03."""
+    values = run_parameters(profile)
+    for key, value in changes.items():
+        number, name = key[1:].split("__")
+        (notebook,) = [notebook for notebook in values if notebook.startswith(number)]
+        assert name in values[notebook], name
+        values[notebook][name] = value
+    return values
+
+
+def test_lesions_of_the_simulated_cohort():
+    assert count_lesions(parameters()) == PAPER_LESIONS
+    assert count_lesions(parameters(n01__lesions=[1, 2, 3], n01__test_lesions=[0, 0, 4])) == Lesions((1, 2, 3), 78 + 4)
+    with pytest.raises(SettingsError, match="three|one whole number"):
+        count_lesions(parameters(n01__extra_lesions=[5, 5]))
+
+
+def test_work_of_the_paper_counted_by_hand():
+    work = count_work(parameters(), PAPER_LESIONS)
+    originals = 2 * 182  # each lesion trains in two of three folds
+    assert (
+        work.classic_images == 150 * (9 * originals + 3 * (500 + 1000 + 2000 + 3000 + 5000 + 7500 + 10000 + 15000)) == 20_291_400
+    )
+    synthetic = 3 * (100 + 500 + 1000 + 2000 + 3000 + 4000)
+    assert work.synthetic_images == 150 * (6 * (originals + 3 * 5000) + 3 * synthetic) == 28_137_600
+    assert work.judge_images == 150 * 3 * 9000
+    # Images of a class in the mean fold: 35.3 + 1456.0 cysts, 42.7 + 1758.2 metastases, 43.3 + 1785.7 hemangiomas.
+    assert work.gan_steps == 3 * 70 * (1491 // 64 + 1800 // 64 + 1829 // 64) == 16_590
+    assert (work.gan_units, work.gan_epochs, work.samples) == (9, 9 * 70, 9 * 4000)
+    assert (work.classic_units, work.synthetic_units, work.judge_units) == (27, 18, 3)
+
+
+def test_steps_agree_with_a_real_deal_of_the_cohort():
+    patients = phantom.plan_patients((53, 64, 65), seed=0)
+    label = np.repeat([patient.label for patient in patients], [patient.lesions for patient in patients])
+    person = np.repeat(np.arange(len(patients)).astype(str), [patient.lesions for patient in patients])
+    fold = patient_folds(label, person, folds=3, classes=phantom.CLASSES, seed=0)
+    steps = 0
+    for number in range(3):
+        train = np.flatnonzero(fold != number)
+        lesion, _ = nested_group(train, 5000, 480)
+        images = np.bincount(label[train], minlength=3) + np.bincount(label[lesion], minlength=3)
+        steps += 70 * (images // 64).sum()
+    assert count_work(parameters(), PAPER_LESIONS).gan_steps == pytest.approx(steps, rel=0.03)
+
+
+def test_every_fold_and_seed_costs_the_same_again():
+    once = count_work(parameters(), PAPER_LESIONS)
+    thrice = count_work(parameters(n03__seeds=[0, 1, 2], n05__seeds=[0, 1, 2]), PAPER_LESIONS)
+    assert thrice.classic_images == 3 * once.classic_images and thrice.gan_steps == 3 * once.gan_steps
+    assert (thrice.judge_units, thrice.samples) == (9, 3 * once.samples)
+    five = count_work(parameters(n01__folds=5), PAPER_LESIONS)
+    assert five.classic_images == 150 * (9 * 4 * 182 + 5 * 44_000)
+
+
+def test_amounts_per_fold_are_added_once_for_each_training_fold():
+    work = count_work(parameters(n02__amount_reading="per_fold"), PAPER_LESIONS)
+    assert work.classic_images == 150 * (9 * 364 + 3 * 2 * 44_000)
+
+
+def test_optimum_is_the_papers_if_it_can_be_and_else_the_largest():
+    assert count_work(parameters(), PAPER_LESIONS).optimum == 5000
+    work = count_work(parameters(n05__classic_amounts=[100, 900, 300], n05__synthetic_per_class=[10]), PAPER_LESIONS)
+    assert work.optimum == 900 and work.synthetic_images == 150 * (364 + 3 * 900 + 3 * 30)
+
+
+def test_classic_amount_of_the_gan_can_be_set():
+    work = count_work(parameters(n03__classic_amount=0, n03__batch_size=32), PAPER_LESIONS)
+    assert work.gan_steps == 3 * 70 * 3, "35, 43 and 43 originals a fold: one batch of 32 each"
+    work = count_work(parameters(n03__classic_amount=0, n03__batch_size=256), PAPER_LESIONS)
+    assert work.gan_steps == 3 * 70 * 3, "fewer images than a batch are one step"
+
+
+def test_without_a_gan_arm_nothing_is_trained_on_synthetic_rois():
+    work = count_work(parameters(n05__arms=["real", "classic"]), PAPER_LESIONS)
+    assert work.synthetic_images == work.synthetic_units == 0 and work.classic_images > 0
+
+
+def test_part_of_the_classes_or_folds():
+    work = count_work(parameters(n03__only_classes=[0], n03__only_folds=[2]), PAPER_LESIONS)
+    assert work.gan_steps == 70 * 23 and work.samples == 4000 and work.judge_images == 0
+
+
+def test_saved_epochs_that_cannot_be_are_an_error():
+    with pytest.raises(SettingsError, match="saved_epochs"):
+        count_work(parameters(n03__saved_epochs=71), PAPER_LESIONS)
+
+
+def test_table_is_counted_without_its_images(tmp_path):
+    path = make_table(tmp_path, lesions_per_class=6)
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    rows = [dict(zip(lines[0], cells, strict=True)) | {"role": "cohort"} for cells in lines[1:]]
+    shutil.rmtree(tmp_path / "image")
+    for row in rows:
+        row["role"] = "test" if row["patient_id"] == "person-0-0" else "cohort"
+    tested = sum(row["role"] == "test" for row in rows)
+    write_rows(path, rows)
+    own = {"n01__data": str(path), "n01__label": "kind"}
+    assert count_lesions(parameters(**own)) == Lesions((6 - tested, 6), tested)
+    balanced = count_lesions(parameters(**own, n01__balanced_per_class=3))
+    assert max(balanced.cohort) <= 3 and sum(balanced.cohort) + balanced.others == 12
+    with pytest.raises(DataError, match="balanced_per_class = 7"):
+        count_lesions(parameters(**own, n01__balanced_per_class=7))
+    rows[3]["patient_id"] = ""
+    write_rows(path, rows)
+    with pytest.raises(DataError, match=r"lesions.csv: 1 problem(.|\n)*line 5: patient_id is empty"):
+        count_lesions(parameters(**own))
+    with pytest.raises(DataError, match="label column 'sort' is unknown"):
+        count_lesions(parameters(n01__data=str(path), n01__label="sort"))
+
+
+def test_measuring_trains_at_the_runs_own_sizes():
+    small = {"n03__generator_width": 16, "n03__discriminator_width": 4, "n03__batch_size": 4, "n03__judge_batch_size": 8}
+    rates = plan.measure(parameters("smoke", n05__batch_size=8, **small), 3)
+    times = [rates.lesion, rates.classic, rates.judge, rates.step, rates.checkpoint, rates.sample]
+    assert all(1e-6 < seconds < 10 for seconds in times), rates
+    assert rates.step > rates.sample
+    assert rates.classifier_bytes == pytest.approx(4 * 1_273_347, rel=0.1)
+    weights = [networks.generator(width=16).count_params(), networks.discriminator(width=4).count_params()]
+    assert rates.generator_bytes == pytest.approx(4 * weights[0], abs=1e5), "and a description of the network"
+    assert rates.checkpoint_bytes == pytest.approx(3 * 4 * sum(weights), rel=0.5), "and Adam's two moments"
+
+
+def test_forecast_multiplies_work_by_rates_and_adds_up(monkeypatch, capsys):
+    rates = Rates(0.5, 0.001, 0.002, 1.5, 0.1, 0.01, 300_000_000, 80_000_000, 5_000_000)
+    monkeypatch.setattr(plan, "measure", lambda *_: rates)
+    text = plan.forecast(parameters(), cores=2)
+    times = dict(re.findall(r"^(\S.*?)  .*  (\S+ (?:s|min|h|days))$", text, re.MULTILINE))
+    assert times["CNN, 27 trainings on classic groups"] == f"{20_291.4 / 3600:.1f} h"
+    assert times["DCGAN, 9 trainings"] == f"{16_590 * 1.5 / 3600:.1f} h"
+    seconds = 1160 * 0.5 + 20_291.4 + 28_137.6 + 4050 * 2 + 16_590 * 1.5 + 630 * 0.1 + 360
+    fixed = plan.NOTEBOOK_RUNS * plan.NOTEBOOK_SECONDS + plan.RENDER_SECONDS
+    assert times["in all"] == plan.duration(seconds + fixed) == f"{(seconds + fixed) / 3600:.1f} h"
+    sizes = {name: float(size.replace(",", "")) for name, size in re.findall(r"^(\S.*?)  +([\d,]+) MB$", text, re.MULTILINE)}
+    assert sizes["45 saved generators"] == 3600 and sizes["rolling checkpoint, while a DCGAN trains"] == 300
+    total = sizes.pop("in all")
+    assert total == pytest.approx(sum(sizes.values()), abs=len(sizes))
+    assert "5,000 is assumed" in text and "are counted all the same" in text
+    assert "Measuring" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (121, "2.0 min"), (7300, "2.0 h"), (200_000, "2.3 days")]
+)
+def test_duration(seconds, text):
+    assert plan.duration(seconds) == text
