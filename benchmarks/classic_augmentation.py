@@ -113,7 +113,7 @@ def main():
     peers = {"scikit-image": (with_scikit_image, SCIKIT_IMAGE)}
     if albumentations:
         peers["albumentations"] = (with_albumentations, ALBUMENTATIONS)
-    rates = take_turns(contestants | peers, ROUNDS)
+    rates = take_turns(contestants | peers, ROUNDS, warm=True)
     report(rates, contestants, peers, "ROI")
 
 

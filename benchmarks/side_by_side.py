@@ -15,7 +15,7 @@ def hardware(*packages):
     return f"{provenance.hardware()}, load before the run {os.getloadavg()[0]:.1f}; {versions}"
 
 
-def take_turns(contestants, rounds):
+def take_turns(contestants, rounds, warm=False):
     """Time every contestant once a round, after one round that does not count.
 
     Parameters
@@ -23,6 +23,9 @@ def take_turns(contestants, rounds):
     contestants : dict of str to (callable, int)
         What to run, and how many items one run makes.
     rounds : int
+    warm : bool
+        Run each contestant twice in its turn and time the second: the first takes the memory, which a virtual machine may have to
+        fetch from its host, and fills the caches.
 
     Returns
     -------
@@ -32,6 +35,8 @@ def take_turns(contestants, rounds):
     rates = {name: [] for name in contestants}
     for _ in range(rounds + 1):
         for name, (run, items) in contestants.items():
+            if warm:
+                run()
             started = time.perf_counter()
             run()
             rates[name].append(items / (time.perf_counter() - started))
