@@ -84,6 +84,7 @@ def result_row(metric, value, interval=(np.nan, np.nan), n=np.nan, **where):
 
 def proportion_row(metric, successes, trials, **where):
     """Return a row of results.csv for a proportion with its Wilson interval."""
+    trials = round(trials, 6)  # shares of lesions add up to whole ones
     value = successes / trials if trials else np.nan
     return result_row(metric, value, wilson(successes, trials), trials, **where)
 
@@ -121,7 +122,6 @@ def _pooled_rows(part, classes, where):
     codes = {name: index for index, name in enumerate(classes)}
     models_per_lesion = len(part) / part["lesion_id"].nunique()
     matrix = confusion(part["true"].map(codes), part["predicted"].map(codes), len(classes)) / models_per_lesion
-    matrix = matrix.round(9)  # thirds of lesions add up to whole ones again
     rows = [proportion_row("accuracy", np.trace(matrix), matrix.sum(), **where)]
     true_positives, positives, true_negatives, negatives = class_counts(matrix)
     for index, name in enumerate(classes):
