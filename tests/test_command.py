@@ -55,7 +55,7 @@ def test_wrong_words_are_refused_before_anything_is_written(verb, words, message
     assert (set(os.listdir(RUNS)) if RUNS.exists() else set()) == before
 
 
-@pytest.mark.parametrize("bad", ["../elsewhere", "a/b", ".hidden", "/tmp/x"])
+@pytest.mark.parametrize("bad", ["../elsewhere", "a/b", ".hidden", "/elsewhere"])
 def test_name_must_be_a_plain_folder_name(bad, capsys):
     assert command.main(["book", "--name", bad]) == 2
     assert f"NAME={bad} must be a plain folder name" in capsys.readouterr().err

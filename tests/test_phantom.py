@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lesion_utils import phantom, rois
+from lesion_utils import appearance, phantom, rois
 from lesion_utils.errors import SettingsError
 
 
@@ -129,7 +129,7 @@ def test_some_but_not_all_lesions_lie_near_the_liver_edge(cohort):
 
 
 def test_appearance_can_be_varied_without_touching_code():
-    plain = phantom.Appearance()
+    plain = appearance.Appearance()
     dark = replace(plain, metastasis=replace(plain.metastasis, attenuation=(-90, -80)))
     usual = phantom.simulate((0, 6, 0), seed=1)
     darker = phantom.simulate((0, 6, 0), seed=1, appearance=dark)
