@@ -31,7 +31,7 @@ rule all:
 
 
 rule data:
-    input: source("01_data", "phantom", "appearance", "readers", "volumes", "realism", *BASE), "parameters/01_data.yml"
+    input: source("01_data", "phantom", "appearance", "readers", "volumes", "realism", *BASE), "parameters/01_data.yml", "parameters/table.txt"
     output: "book/notebooks/01_data.ipynb", "cohort.npz", "folds.csv", "preparation.json"
     threads: THREADS
     benchmark: "benchmarks/data.tsv"

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,8 @@ from .files import write_text
 from .progress import TERMINAL_VARIABLE
 
 ERROR_FILE = "error.txt"
+#: Carries the path of the user's table to 01_data, so that no file of the run needs to hold it.
+DATA_VARIABLE = "LESION_BOOK_DATA"
 
 
 def main(arguments=None):
@@ -79,16 +82,23 @@ def _book(options):
 def _run_workflow(options, folder, parameters):
     # The classic half of the classification is run first, because the GAN is trained on the group that it chooses.
     classic = {"05_classification_classic": parameters["05_classification"] | {"arms": ["real", "classic"]}}
+    data = parameters["01_data"]["data"]
     for name, values in (parameters | classic).items():
-        # Readable by the owner alone: the path of the user's table is in it.
-        write_text(folder / "parameters" / f"{name}.yml", yaml.safe_dump(values, sort_keys=False), mode=0o600)
+        # The path of the user's table stays out of the run's folder: it reaches 01_data by the environment.
+        values = {key: value for key, value in values.items() if key != "data"}
+        write_text(folder / "parameters" / f"{name}.yml", yaml.safe_dump(values, sort_keys=False))
+    # What the workflow watches in its place, so that an edited table is read again.
+    content = Path(data).read_bytes() if data else b""
+    write_text(folder / "parameters" / "table.txt", hashlib.sha256(data.encode() + content).hexdigest() + "\n")
     (folder / ERROR_FILE).unlink(missing_ok=True)
     started = time.monotonic()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(settings.ROOT / "Snakefile"), "--directory", str(folder)]
     # We hold the run's own lock, so one that Snakemake finds was left by a killed process.
     subprocess.run([*snakemake, "--unlock"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     run = [*snakemake, "--cores", str(options.cores), "--rerun-incomplete", "--quiet", "rules", "host"]
-    code = subprocess.run([*run, "--config", f"cores={options.cores}"], env=os.environ | _terminal(), check=False).returncode
+    code = subprocess.run(
+        [*run, "--config", f"cores={options.cores}"], env=os.environ | _terminal() | {DATA_VARIABLE: data}, check=False
+    ).returncode
     error = folder / ERROR_FILE
     if error.exists():
         print(f"\nerror: {error.read_text(encoding='utf-8')}", file=sys.stderr)
@@ -109,6 +119,8 @@ def _notebook(options):
     from papermill.exceptions import PapermillExecutionError
 
     parameters = settings.read_settings(options.file)
+    if "data" in settings.notebook_defaults(options.source):
+        parameters.setdefault("data", os.environ.get(DATA_VARIABLE, ""))
     settings.check_parameters(parameters, settings.notebook_defaults(options.source), str(options.file))
     # The number of threads changes the last bits of sums, so it is fixed for every kernel.
     for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

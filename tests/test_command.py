@@ -179,3 +179,27 @@ def test_help_names_every_command(capsys):
     makefile = Path(settings.ROOT / "Makefile").read_text(encoding="utf-8")
     for verb in ("book", "plan"):
         assert f"-m lesion_utils {verb} $(BOOK_OPTIONS)" in makefile
+
+
+def test_no_file_of_a_run_holds_the_path_of_the_table(monkeypatch, tmp_path):
+    table = tmp_path / "Jane_Doe_1970" / "lesions.csv"
+    table.parent.mkdir()
+    table.write_text("lesion_id,patient_id,image,mask,kind\n", encoding="utf-8")
+    environments = []
+
+    def instead_of_snakemake(words, env=None, **kwargs):
+        environments.append(env)
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(command.subprocess, "run", instead_of_snakemake)
+    name = f"test-privacy-{os.getpid()}"
+    folder = RUNS / name
+    try:
+        code = command.main(["book", "--profile", "smoke", "--data", str(table), "--label", "kind", "--name", name])
+        written = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file()}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert code == 0
+    assert any(path.name == "01_data.yml" for path in written)
+    assert not [path for path, text in written.items() if "Jane_Doe" in text]
+    assert environments[-1][command.DATA_VARIABLE] == str(table)
