@@ -214,7 +214,7 @@ def _plan(options):
     from .plan import forecast
 
     _, parameters = _parameters(options)
-    print(forecast(parameters))
+    print(forecast(parameters, cores=options.cores))
 
 
 if __name__ == "__main__":
