@@ -20,9 +20,9 @@ def shapes(model, kinds):
 def test_cnn_has_the_papers_size(classes, parameters):
     model = networks.cnn(classes)
     assert model.count_params() == parameters
-    expected = [(62, 62, 32), (29, 29, 64), (12, 12, 128)]
+    expected = [(60, 60, 32), (28, 28, 64), (12, 12, 128)]
     assert shapes(model, layers.Conv2D) == expected
-    assert shapes(model, layers.MaxPooling2D) == [(31, 31, 32), (14, 14, 64), (6, 6, 128)]
+    assert shapes(model, layers.MaxPooling2D) == [(30, 30, 32), (14, 14, 64), (6, 6, 128)]
     assert shapes(model, layers.Dense) == [(256,), (classes,)]
     (dropout,) = [layer for layer in model.layers if isinstance(layer, layers.Dropout)]
     assert dropout.rate == 0.5
@@ -32,17 +32,26 @@ def test_cnn_has_the_papers_size(classes, parameters):
     assert (probability > 0).all()
 
 
-def test_relu_after_pooling_is_relu_before_pooling():
+def test_relu_after_pooling_and_the_border_left_out_change_nothing():
     model = networks.cnn(3, seed=1)
     image = x = keras.Input((64, 64, 1))
-    for layer in model.layers[1:]:
+    left_out = (layers.InputLayer, layers.ReLU, layers.Cropping2D)
+    assert {type(layer) for layer in model.layers} >= set(left_out)
+    pooled = []
+    for layer in model.layers:
         if isinstance(layer, layers.Conv2D):
             x = ops.relu(layer(x))
-        elif not isinstance(layer, layers.ReLU):
+        elif not isinstance(layer, left_out):
             x = layer(x)
+        if isinstance(layer, layers.MaxPooling2D):
+            pooled.append(x.shape[1:])
     usual = keras.Model(image, x)
-    assert any(isinstance(layer, layers.ReLU) for layer in model.layers)
-    np.testing.assert_array_equal(usual(IMAGES, training=False).numpy(), model(IMAGES, training=False).numpy())
+    assert pooled == [(31, 31, 32), (14, 14, 64), (6, 6, 128)], "the paper's Fig. 2"
+    np.testing.assert_allclose(usual(IMAGES, training=False).numpy(), model(IMAGES, training=False).numpy(), rtol=1e-5)
+    changed = IMAGES.copy()
+    changed[:, 62:] += 5
+    changed[:, :, 62:] -= 5
+    np.testing.assert_allclose(usual(changed, training=False).numpy(), usual(IMAGES, training=False).numpy(), rtol=1e-5)
 
 
 def test_generator_has_the_papers_layers():
