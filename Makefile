@@ -42,7 +42,7 @@ lint: .venv/test  ## style, spelling, and that no notebook holds outputs
 	$(RUN) -m nbstripout --keep-id --verify notebooks/*.ipynb
 
 bench: .venv/bench  ## speed, side by side with the usual way of doing it, and what bfloat16 costs (about 10 minutes)
-	@for benchmark in classic_augmentation cnn_training bfloat16_accuracy; do \
+	@for benchmark in classic_augmentation cnn_training bfloat16_accuracy texture tsne; do \
 		$(RUN) "benchmarks/$$benchmark.py" 2>.venv/bench.log || { cat .venv/bench.log; exit 1; }; echo; done
 
 clean:  ## remove .venv/ and caches; results in runs/ stay

@@ -49,7 +49,7 @@ rule classic_augmentation:
 # The paper trains its GANs on the classic group that classified best, so the classic half of the classification comes first.
 rule classic_groups:
     input: source("05_classification", *BASE, *NETS), "parameters/05_classification_classic.yml", rules.classic_augmentation.output
-    output: "classic/05_classification.ipynb", "classic_optimum.json"
+    output: "classic/05_classification.ipynb", "chosen/classic.json"
     threads: THREADS
     benchmark: "benchmarks/classic_groups.tsv"
     shell:
@@ -66,23 +66,67 @@ rule dcgan:
     shell: execute("03_dcgan")
 
 
+rule acgan:
+    input: source("04_acgan", "gans", "acgan", *BASE, *NETS), "parameters/04_acgan.yml", rules.classic_groups.output
+    output: "book/notebooks/04_acgan.ipynb", "results/04_acgan.csv", "predictions/04_acgan.csv"
+    threads: THREADS
+    benchmark: "benchmarks/acgan.tsv"
+    shell: execute("04_acgan")
+
+
 rule classification:
-    input: source("05_classification", "gans", *BASE, *NETS), "parameters/05_classification.yml", rules.dcgan.output
+    input: source("05_classification", "gans", *BASE, *NETS), "parameters/05_classification.yml", rules.dcgan.output, rules.acgan.output
     output: "book/notebooks/05_classification.ipynb", "results/05_classification.csv", "predictions/05_classification.csv"
     threads: THREADS
     benchmark: "benchmarks/classification.tsv"
     shell: execute("05_classification")
 
 
+rule tsne:
+    input: source("06_tsne", "embedding", "embedding_figures", *BASE, *NETS), "parameters/06_tsne.yml", rules.classification.output
+    output: "book/notebooks/06_tsne.ipynb", "results/06_tsne.csv"
+    threads: THREADS
+    benchmark: "benchmarks/tsne.tsv"
+    shell: execute("06_tsne")
+
+
+rule texture_baselines:
+    input: source("07_texture_baselines", "texture", "texture_figures", "words", "svm", *BASE, *NETS), "parameters/07_texture_baselines.yml", rules.classification.output
+    output: "book/notebooks/07_texture_baselines.ipynb", "results/07_texture_baselines.csv", "predictions/07_texture_baselines.csv"
+    threads: THREADS
+    benchmark: "benchmarks/texture_baselines.tsv"
+    shell: execute("07_texture_baselines")
+
+
+rule reader_study:
+    input:
+        source("08_reader_study", "reading", "answers", "agreement", "reader_tables", "detector", "words", "svm", "gans", *BASE, *NETS),
+        ROOT / "lesion_utils/reader_study.html", sorted(Path("readers").glob("*.csv")),
+        "parameters/08_reader_study.yml", rules.classification.output,
+    output: "book/notebooks/08_reader_study.ipynb", "results/08_reader_study.csv", "figures/reader_study.html"
+    threads: THREADS
+    benchmark: "benchmarks/reader_study.tsv"
+    shell: execute("08_reader_study")
+
+
 rule results:
-    input: rules.dcgan.output, rules.classification.output
+    input: rules.dcgan.output, rules.acgan.output, rules.classification.output, rules.tsne.output, rules.texture_baselines.output, rules.reader_study.output
     output: "results.csv", "predictions.csv"
     shell: f'{COMMAND} join "{Path.cwd()}"'
 
 
+rule summary:
+    input: source("09_results", "summary", "sentences", "summary_figures", "paper", "agreement", "reading", "texture", "phantom", *BASE, *NETS), "parameters/09_results.yml", rules.results.output
+    output: "book/notebooks/09_results.ipynb"
+    threads: THREADS
+    benchmark: "benchmarks/summary.tsv"
+    shell: execute("09_results")
+
+
 rule book:
     input:
-        rules.data.output[0], rules.classic_augmentation.output[0], rules.dcgan.output[0], rules.classification.output[0],
+        [rule.output[0] for rule in (rules.data, rules.classic_augmentation, rules.dcgan, rules.acgan, rules.classification)],
+        [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary)],
         ROOT / "_config.yml", ROOT / "_toc.yml", [path for path in sorted((ROOT / "book").rglob("*.*")) if path.is_file() and path.suffix != ".pyc"],
     output: "html/index.html"
     threads: THREADS

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from . import networks
 from .errors import LesionBookError
@@ -23,11 +24,19 @@ class Classifier:
 
     def predict(self, images, batch_size=256):
         """Return (n, k) float32 probabilities of (n, 64, 64, 1) images in [0, 1]."""
+        return self._outputs(self.model, images, batch_size)
+
+    def features(self, images, batch_size=256):
+        """Return the (n, 256) float32 outputs of the last layer before the class scores (paper, section 4.3)."""
+        layer = self.model.get_layer("features")
+        return self._outputs(keras.Model(self.model.inputs[0], layer.output), images, batch_size)
+
+    def _outputs(self, model, images, batch_size):
         parts = [
-            self.model(images[start : start + batch_size] - self.mean_image, training=False).numpy()
+            ops.convert_to_numpy(ops.cast(model(images[start : start + batch_size] - self.mean_image, training=False), "float32"))
             for start in range(0, len(images), batch_size)
         ]
-        return np.concatenate(parts) if parts else np.zeros((0, self.model.output_shape[-1]), np.float32)
+        return np.concatenate(parts) if parts else np.zeros((0, model.output_shape[-1]), np.float32)
 
 
 class Trainer:

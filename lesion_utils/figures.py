@@ -185,7 +185,7 @@ def gan_curves(histories):
     Parameters
     ----------
     histories : dict of str to DataFrame
-        One history (see :data:`gans.HISTORY_COLUMNS`) a class.
+        One history (see :attr:`gans.Gan.measures`) a column.
     """
     figure, axes = plt.subplots(2, len(histories), figsize=(WIDTH, 4.2), sharex=True, sharey="row", squeeze=False)
     for column, (name, history) in enumerate(histories.items()):
@@ -248,8 +248,45 @@ def _words(kind):
     return names.get(kind, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower())
 
 
+def class_curves(histories):
+    """Draw the share of images whose class an ACGAN's discriminator names rightly, over the epochs.
+
+    Parameters
+    ----------
+    histories : dict of str to DataFrame
+        One history of an :class:`acgan.Acgan` a line.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.8), sharey=True)
+    for axis, (column, title) in zip(axes, {"class_real": "training ROIs", "class_fake": "generated ROIs"}.items(), strict=True):
+        for name, history in histories.items():
+            axis.plot(history["epoch"], history[column], label=name)
+        axis.set_title(title, loc="left", fontsize=10)
+        axis.set(xlabel="epoch", ylim=(0, 1.02))
+    axes[0].set_ylabel("share named rightly")
+    axes[1].legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def draw_acgan(generator, discriminator):
+    """Draw how an ACGAN's networks play (the paper's Fig. 4b), with the sizes of these very networks."""
+    size = "x".join(str(side) for side in generator.output.shape[1:])
+    classes = generator.input[1].shape[1]
+    boxes = {
+        "noise": (0, 0.9, f"noise z\n{generator.input[0].shape[1]} numbers"),
+        "class": (0, -0.1, f"class c\n1 of {classes}"),
+        "G": (2.2, 0.5, f"generator G\n{generator.count_params():,}\nparameters"),
+        "fake": (4.4, 0.5, f"synthetic ROI\n{size}"),
+        "real": (4.4, -1.1, f"training ROI\n{size}"),
+        "D": (6.6, -0.3, f"discriminator D\n{discriminator.count_params():,}\nparameters"),
+        "out": (8.8, 0.2, "probability\nof real"),
+        "named": (8.8, -0.8, f"probabilities of\n{classes} classes"),
+    }
+    edges = [("noise", "G"), ("class", "G"), ("G", "fake"), ("fake", "D"), ("real", "D"), ("D", "out"), ("D", "named")]
+    return _boxes_and_arrows(boxes, edges, height=2.8)
+
+
 def draw_gan(generator, discriminator):
-    """Draw how the two networks play (the paper's Fig. 4), with the sizes of these very networks."""
+    """Draw how the two networks play (the paper's Fig. 4a), with the sizes of these very networks."""
     size = "x".join(str(side) for side in generator.output.shape[1:])
     boxes = {
         "noise": (0, 0.5, f"noise z\n{generator.input.shape[1]} numbers"),

@@ -1,4 +1,7 @@
-"""Training generative adversarial networks on regions of interest, and drawing synthetic ROIs from them (paper, section 3.2)."""
+"""Training generative adversarial networks on regions of interest, and drawing synthetic ROIs from them (paper, section 3.2).
+
+The DCGAN is here; the ACGAN, which shares all but networks and losses, is in :mod:`acgan`.
+"""
 
 from pathlib import Path
 
@@ -16,8 +19,6 @@ from .rois import RoiSet
 from .settings import require_choice, require_positive
 
 NOISES = ("uniform", "normal")
-#: What is recorded for each epoch: mean losses, and the mean probability D gives to real and to generated images.
-HISTORY_COLUMNS = ["epoch", "discriminator_loss", "generator_loss", "d_real", "d_fake"]
 
 
 def discriminator_loss(real_logit, fake_logit):
@@ -67,8 +68,10 @@ def generator_step(generator, discriminator, generator_optimizer, noise):
     generator_optimizer.apply(tape.gradient(loss, weights), weights)
 
 
-class Dcgan:
+class Gan:
     """Generator, discriminator and their optimisers, which train any number of times with one compilation.
+
+    A kind of GAN gives its networks, its step and the names of what the step measures; all else is shared.
 
     Parameters
     ----------
@@ -77,14 +80,21 @@ class Dcgan:
     batch_size : int
         Training images, and as many noise vectors, a step. The paper: 64.
     learning_rate, beta_1 : float
-        Of both Adam optimisers. The paper: 0.0002 and 0.5; beta_2 is 0.999.
+        Of both Adam optimisers; beta_2 is 0.999.
     generator_updates : int
         Updates of G for each one of D. The paper alternates: 1.
     noise : str
         ``uniform`` on (-1, 1), the paper's, or ``normal``.
     precision : str
         ``float32`` or ``mixed_bfloat16``.
+    classes : int
+        Classes that one network draws.
     """
+
+    #: What a step measures; ``history`` has a row an epoch with the number of the epoch before them.
+    measures = ()
+    #: Whether the last discriminator is kept too.
+    keeps_discriminator = False
 
     def __init__(
         self,
@@ -94,9 +104,10 @@ class Dcgan:
         batch_size,
         learning_rate,
         beta_1,
-        generator_updates,
         noise,
         precision,
+        generator_updates=1,
+        classes=1,
     ):
         require_choice("noise", noise, NOISES)
         require_positive(
@@ -115,9 +126,9 @@ class Dcgan:
             "generator_updates": generator_updates,
             "noise": noise,
             "precision": precision,
+            "classes": classes,
         }
-        self.generator = networks.generator(width=generator_width, precision=precision)
-        self.discriminator = networks.discriminator(width=discriminator_width, precision=precision)
+        self.generator, self.discriminator = self.new_networks(seed=0)
         self.generator_optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=0.999)
         self.discriminator_optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=0.999)
         self.generator_optimizer.build(self.generator.trainable_variables)
@@ -125,17 +136,32 @@ class Dcgan:
         self._run_steps = self._compile_steps()
         self.start(seed=0)
 
+    def new_networks(self, *, seed):
+        """Return a new generator and discriminator with initial weights from ``seed``."""
+        raise NotImplementedError
+
+    def step(self, real, label, noise, asked):
+        """Make one training step and return what :attr:`measures` names, as one tensor.
+
+        Parameters
+        ----------
+        real : (b, 64, 64, 1) in [-1, 1]
+        label : (b,) int
+            Class of each training image.
+        noise : (generator_updates, b, 100)
+        asked : (b,) int
+            Class asked of the generator.
+        """
+        raise NotImplementedError
+
     def start(self, *, seed):
         """Begin a training: initial weights from ``seed``, which also sets the order of images and the noise."""
-        precision = self.settings["precision"]
-        generator = networks.generator(width=self.settings["generator_width"], precision=precision, seed=2 * seed)
-        discriminator = networks.discriminator(width=self.settings["discriminator_width"], precision=precision, seed=2 * seed + 1)
-        copy_variables(generator.variables, self.generator.variables)
-        copy_variables(discriminator.variables, self.discriminator.variables)
+        for new, own in zip(self.new_networks(seed=seed), (self.generator, self.discriminator), strict=True):
+            copy_variables(new.variables, own.variables)
         reset_optimizer(self.generator_optimizer)
         reset_optimizer(self.discriminator_optimizer)
         self.seed = seed
-        self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
+        self.history = pd.DataFrame(columns=["epoch", *self.measures])
 
     @property
     def epoch(self):
@@ -163,9 +189,9 @@ class Dcgan:
             for number, variable in enumerate(owner.variables):
                 variable.assign(arrays[f"{part}_{number:03d}"])
         self.seed = int(arrays["seed"])
-        self.history = pd.DataFrame(arrays["history"], columns=HISTORY_COLUMNS).astype({"epoch": int})
+        self.history = pd.DataFrame(arrays["history"], columns=["epoch", *self.measures]).astype({"epoch": int})
 
-    def train_epoch(self, images):
+    def train_epoch(self, images, label):
         """Train for one epoch and append a row to ``history``.
 
         Parameters
@@ -173,6 +199,8 @@ class Dcgan:
         images : (n, 64, 64, 1) float32 tensor or array in [-1, 1]
             Fewer than a batch are repeated at random to fill one; a last, smaller batch is left out, as batch normalisation
             wants batches of one size.
+        label : (n,) int
+            Their classes.
         """
         batch_size = self.settings["batch_size"]
         random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.epoch,)))
@@ -180,8 +208,10 @@ class Dcgan:
         order = random.permutation(n) if n >= batch_size else random.integers(0, n, batch_size)
         order = order[: len(order) - len(order) % batch_size].reshape(-1, batch_size).astype(np.int32)
         size = (len(order), self.settings["generator_updates"], batch_size, networks.NOISE_SIZE)
-        measures = self._run_steps(images, order, draw_noise(size, self.settings["noise"], random))
-        row = pd.DataFrame([dict(zip(HISTORY_COLUMNS, [self.epoch + 1, *measures.numpy().tolist()], strict=True))])
+        noise = draw_noise(size, self.settings["noise"], random)
+        asked = random.integers(0, self.settings["classes"], order.shape, dtype=np.int32)
+        values = self._run_steps(images, label, order, noise, asked).numpy().tolist()
+        row = pd.DataFrame([{"epoch": self.epoch + 1} | dict(zip(self.measures, values, strict=True))])
         self.history = pd.concat([self.history, row], ignore_index=True) if self.epoch else row
 
     def _compile_steps(self):
@@ -189,20 +219,42 @@ class Dcgan:
         side, batch_size, updates = networks.ROI_SIZE, self.settings["batch_size"], self.settings["generator_updates"]
         signature = [
             tf.TensorSpec((None, side, side, 1), tf.float32),
+            tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None, batch_size), tf.int32),
             tf.TensorSpec((None, updates, batch_size, networks.NOISE_SIZE), tf.float32),
+            tf.TensorSpec((None, batch_size), tf.int32),
         ]
 
         @tf.function(input_signature=signature, jit_compile=False)
-        def run_steps(images, order, noise):
-            total = tf.zeros(4)
+        def run_steps(images, label, order, noise, asked):
+            total = tf.zeros(len(self.measures))
             for step in tf.range(tf.shape(order)[0]):
-                total += train_step(*self._parts(), tf.gather(images, order[step]), noise[step, 0])
-                for extra in range(1, updates):
-                    generator_step(self.generator, self.discriminator, self.generator_optimizer, noise[step, extra])
+                real, shown = tf.gather(images, order[step]), tf.gather(label, order[step])
+                total += self.step(real, shown, noise[step], asked[step])
             return total / tf.cast(tf.shape(order)[0], tf.float32)
 
         return run_steps
+
+
+class Dcgan(Gan):
+    """The DCGAN: one class a network. The paper trains it with ``learning_rate`` 0.0002 and ``beta_1`` 0.5 (section 3.2)."""
+
+    #: Mean losses, and the mean probability D gives to real and to generated images.
+    measures = ("discriminator_loss", "generator_loss", "d_real", "d_fake")
+
+    def new_networks(self, *, seed):
+        """Return a generator and a discriminator with weights from N(0, 0.02)."""
+        precision = self.settings["precision"]
+        generator = networks.generator(width=self.settings["generator_width"], precision=precision, seed=2 * seed)
+        discriminator = networks.discriminator(width=self.settings["discriminator_width"], precision=precision, seed=2 * seed + 1)
+        return generator, discriminator
+
+    def step(self, real, label, noise, asked):
+        """Make one update of D and ``generator_updates`` of G; a single class needs no labels."""
+        measured = train_step(*self._parts(), real, noise[0])
+        for extra in range(1, self.settings["generator_updates"]):
+            generator_step(self.generator, self.discriminator, self.generator_optimizer, noise[extra])
+        return measured
 
 
 def draw_noise(shape, noise, random):
@@ -212,14 +264,14 @@ def draw_noise(shape, noise, random):
     return random.standard_normal(shape, np.float32)
 
 
-def train_dcgan(gan, images, folder, *, epochs, saved_epochs, seed, where, on_epoch=None):
-    """Train a DCGAN on one class, or go on where an earlier call was cut off.
+def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=None):
+    """Train a GAN, or go on where an earlier call was cut off.
 
     Parameters
     ----------
-    gan : Dcgan
-    images : (n, 64, 64, 1) float32 in [0, 1]
-        Mapped to (-1, 1), the range of tanh (paper, section 3.2).
+    gan : Gan
+    rois : RoiSet
+        Its images are mapped to (-1, 1), the range of tanh (paper, section 3.2).
     folder : Path
         Receives ``checkpoint.npz`` (rolling, rewritten after every epoch), ``epoch_0070.keras`` for each saved epoch and, at the
         end, ``history.csv``. Must be the training's own: name it by :func:`units.fingerprint`.
@@ -246,18 +298,18 @@ def train_dcgan(gan, images, folder, *, epochs, saved_epochs, seed, where, on_ep
     finished, checkpoint = folder / "history.csv", folder / "checkpoint.npz"
     if finished.exists():
         return pd.read_csv(finished)
-    if len(images) == 0:
+    if len(rois) == 0:
         raise LesionBookError(f"{where}: no training images; give the class lesions in every training fold")
     keep = saved_epoch_numbers(epochs, saved_epochs)
     gan.start(seed=seed)
     if checkpoint.exists():
         with np.load(checkpoint, allow_pickle=False) as arrays:
             gan.restore(arrays)
-    data = tf.constant(images * 2 - 1)
+    images, label = tf.constant(rois.images * 2 - 1), tf.constant(rois.label, tf.int32)
     if on_epoch:
         on_epoch(gan)
     while gan.epoch < epochs:
-        gan.train_epoch(data)
+        gan.train_epoch(images, label)
         state = gan.state()
         if not all(np.isfinite(array).all() for array in state.values()):
             raise LesionBookError(
@@ -267,6 +319,9 @@ def train_dcgan(gan, images, folder, *, epochs, saved_epochs, seed, where, on_ep
         if gan.epoch in keep:
             with atomic_path(generator_path(folder, gan.epoch)) as temporary:
                 gan.generator.save(temporary)
+        if gan.epoch == epochs and gan.keeps_discriminator:
+            with atomic_path(folder / "discriminator.keras") as temporary:
+                gan.discriminator.save(temporary)
         with atomic_path(checkpoint) as temporary:
             np.savez(temporary, **state)
         if on_epoch:
@@ -305,8 +360,18 @@ def load_generator(folder, epoch):
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
-def sample_images(generator, n, *, noise, seed, batch_size=256):
+def sample_images(generator, n, *, noise, seed, class_weights=None, batch_size=256):
     """Draw ``n`` images; the first m of them are the same for any n of at least m, so groups are nested.
+
+    Parameters
+    ----------
+    generator : keras.Model
+    n : int
+    noise : str
+        ``uniform`` or ``normal``.
+    seed : int
+    class_weights : (k,) float, optional
+        What to ask a conditional generator for: a single 1, or a mixture of classes.
 
     Returns
     -------
@@ -314,7 +379,12 @@ def sample_images(generator, n, *, noise, seed, batch_size=256):
     """
     random = np.random.default_rng(seed)
     vectors = np.stack([draw_noise(networks.NOISE_SIZE, noise, random) for _ in range(n)]) if n else np.zeros((0, 100))
-    images = [generator(vectors[start : start + batch_size], training=False).numpy() for start in range(0, n, batch_size)]
+    images = []
+    for start in range(0, n, batch_size):
+        part = vectors[start : start + batch_size]
+        if class_weights is not None:
+            part = [part, np.tile(np.float32(class_weights), (len(part), 1))]
+        images.append(ops.convert_to_numpy(generator(part, training=False)))
     images = np.concatenate(images) if images else np.zeros((0, 64, 64, 1), np.float32)
     return np.clip((images + 1) / 2, 0, 1)
 

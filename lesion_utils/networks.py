@@ -1,4 +1,4 @@
-"""The paper's networks, nothing else: the classification CNN (Fig. 2) and the DCGAN's generator and discriminator (Fig. 5)."""
+"""The paper's networks, nothing else: the CNN (Fig. 2), and generators and discriminators of DCGAN and ACGAN (Figs. 4, 5)."""
 
 import keras
 from keras import layers
@@ -68,28 +68,7 @@ def generator(*, width=1024, precision="float32", seed=0):
     """
     initial = _normal_weights(seed)
     noise = keras.Input((NOISE_SIZE,), name="noise")
-    x = layers.Dense(4 * 4 * width, use_bias=False, kernel_initializer=initial(), name="project", dtype=precision)(noise)
-    x = layers.Reshape((4, 4, width), name="reshape", dtype=precision)(x)
-    x = _normalise("norm_0", precision)(x)
-    x = layers.ReLU(name="relu_0", dtype=precision)(x)
-    for number in (1, 2, 3):
-        x = layers.Conv2DTranspose(
-            width >> number,
-            5,
-            strides=2,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=initial(),
-            name=f"upsample_{number}",
-            dtype=precision,
-        )(x)
-        x = _normalise(f"norm_{number}", precision)(x)
-        x = layers.ReLU(name=f"relu_{number}", dtype=precision)(x)
-    x = layers.Conv2DTranspose(1, 5, strides=2, padding="same", kernel_initializer=initial(), name="upsample_4", dtype=precision)(
-        x
-    )
-    image = layers.Activation("tanh", name="image", dtype="float32")(x)
-    return keras.Model(noise, image, name="generator")
+    return keras.Model(noise, _grow(_project(noise, width, precision, initial), width, precision, initial), name="generator")
 
 
 def discriminator(*, width=64, precision="float32", seed=0):
@@ -109,6 +88,92 @@ def discriminator(*, width=64, precision="float32", seed=0):
     """
     initial = _normal_weights(seed)
     image = keras.Input((ROI_SIZE, ROI_SIZE, 1), name="roi")
+    features = _shrink(image, width, precision, initial)
+    return keras.Model(image, _logits(features, 1, "", precision, initial), name="discriminator")
+
+
+def conditional_generator(classes, *, width=1024, precision="float32", seed=0):
+    """Return the ACGAN's generator: the DCGAN's, with the class embedded beside the noise (paper, section 3.3 and Fig. 4b).
+
+    The class enters as k weights that add up to 1: a single 1 asks for that class, and a mixture lies between classes. A dense
+    layer without bias, whose rows are the classes' vectors, is the embedding. It becomes one 4x4 channel beside the channels
+    that the noise becomes. Put beside the noise itself, before the first batch normalisation, the class alone can give each
+    channel its variance: then the noise is no longer heard, and a class has a single image.
+
+    Parameters
+    ----------
+    classes : int
+    width, precision, seed
+        As in :func:`generator`.
+
+    Returns
+    -------
+    keras.Model
+        [(n, 100) noise, (n, classes) class weights] -> (n, 64, 64, 1) in (-1, 1).
+    """
+    noise = keras.Input((NOISE_SIZE,), name="noise")
+    weights = keras.Input((classes,), name="class")
+    initial = _normal_weights(seed)
+    rows = keras.initializers.RandomUniform(-1, 1, seed=seed * 100 + 99)
+    x = layers.Dense(EMBEDDING_SIZE, use_bias=False, kernel_initializer=rows, name="class_embedding", dtype=precision)(weights)
+    x = layers.Dense(4 * 4, kernel_initializer=initial(), name="project_class", dtype=precision)(x)
+    x = layers.Reshape((4, 4, 1), name="reshape_class", dtype=precision)(x)
+    both = layers.Concatenate(name="noise_and_class", dtype=precision)([_project(noise, width, precision, initial), x])
+    return keras.Model([noise, weights], _grow(both, width, precision, initial), name="acgan_generator")
+
+
+def auxiliary_discriminator(classes, *, width=64, precision="float32", seed=0):
+    """Return the ACGAN's discriminator: the DCGAN's, with a second head that names the class (paper, section 3.3 and Fig. 4b).
+
+    Parameters
+    ----------
+    classes : int
+    width, precision, seed
+        As in :func:`discriminator`.
+
+    Returns
+    -------
+    keras.Model
+        (n, 64, 64, 1) in (-1, 1) -> [(n, 1) logit of real, (n, classes) logits of the classes].
+    """
+    initial = _normal_weights(seed)
+    image = keras.Input((ROI_SIZE, ROI_SIZE, 1), name="roi")
+    features = _shrink(image, width, precision, initial)
+    heads = [_logits(features, size, name, precision, initial) for size, name in ((1, ""), (classes, "class_"))]
+    return keras.Model(image, heads, name="acgan_discriminator")
+
+
+def _project(noise, width, precision, initial):
+    """Dense from noise to a 4x4 image of ``width`` channels."""
+    x = layers.Dense(4 * 4 * width, use_bias=False, kernel_initializer=initial(), name="project", dtype=precision)(noise)
+    x = layers.Reshape((4, 4, width), name="reshape", dtype=precision)(x)
+    x = _normalise("norm_0", precision)(x)
+    return layers.ReLU(name="relu_0", dtype=precision)(x)
+
+
+def _grow(x, width, precision, initial):
+    """Four fractionally strided convolutions from 4x4 to a 64x64 image in (-1, 1)."""
+    for number in (1, 2, 3):
+        x = layers.Conv2DTranspose(
+            width >> number,
+            5,
+            strides=2,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=initial(),
+            name=f"upsample_{number}",
+            dtype=precision,
+        )(x)
+        x = _normalise(f"norm_{number}", precision)(x)
+        x = layers.ReLU(name=f"relu_{number}", dtype=precision)(x)
+    x = layers.Conv2DTranspose(1, 5, strides=2, padding="same", kernel_initializer=initial(), name="upsample_4", dtype=precision)(
+        x
+    )
+    return layers.Activation("tanh", name="image", dtype="float32")(x)
+
+
+def _shrink(image, width, precision, initial):
+    """Four strided 5x5 convolutions, ``width`` filters doubled thrice, to a flat vector of features."""
     x = image
     for number in range(4):
         x = layers.Conv2D(
@@ -124,10 +189,12 @@ def discriminator(*, width=64, precision="float32", seed=0):
         if number > 0:
             x = _normalise(f"norm_{number + 1}", precision)(x)
         x = layers.LeakyReLU(negative_slope=0.2, name=f"leaky_relu_{number + 1}", dtype=precision)(x)
-    x = layers.Flatten(name="flatten", dtype=precision)(x)
-    x = layers.Dense(1, kernel_initializer=initial(), name="score", dtype=precision)(x)
-    logit = layers.Activation("linear", name="logit", dtype="float32")(x)
-    return keras.Model(image, logit, name="discriminator")
+    return layers.Flatten(name="flatten", dtype=precision)(x)
+
+
+def _logits(features, size, prefix, precision, initial):
+    x = layers.Dense(size, kernel_initializer=initial(), name=f"{prefix}score", dtype=precision)(features)
+    return layers.Activation("linear", name=f"{prefix}logit", dtype="float32")(x)
 
 
 def _normal_weights(seed):

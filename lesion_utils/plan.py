@@ -21,8 +21,10 @@ from .settings import resolve_precision
 
 #: Seconds of what is neither training nor drawing: start, imports, compilation, figures of one notebook; rendering the book.
 NOTEBOOK_SECONDS, RENDER_SECONDS = 12, 20
-#: Notebooks executed, 05_classification twice: its classic half comes before the GAN.
-NOTEBOOK_RUNS = 5
+#: Notebooks executed, 05_classification twice: its classic half comes before the GANs.
+NOTEBOOK_RUNS = 10
+#: Seconds that the texture baselines take for a lesion and fold at the paper's setting, seen in runs on two cores.
+TEXTURE_SECONDS = 0.04
 #: Bytes on disk, seen in runs: a lesion of cohort.npz, a synthetic ROI (64 x 64 x 16 bit, packed), a row of predictions.csv
 #: (written twice), a trained unit's mean image and probabilities, and the executed notebooks with the rendered book.
 LESION_BYTES, SYNTHETIC_BYTES, ROW_BYTES, UNIT_BYTES, BOOK_BYTES = 23_000, 7_500, 180, 50_000, 16_000_000
@@ -34,10 +36,11 @@ PAPER_OPTIMUM = 5000
 
 @dataclass(frozen=True)
 class Lesions:
-    """How many lesions a run has: ``cohort``, a tuple with one number a class, and ``others``, extra and test lesions in all."""
+    """How many lesions a run has: ``cohort``, a tuple with one number a class, and ``extra`` and ``test`` lesions in all."""
 
     cohort: tuple
-    others: int
+    extra: int
+    test: int
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,18 @@ class Work:
 
     Attributes
     ----------
-    classic_images, synthetic_images : int
-        CNN training images of 05_classification: classic groups, and groups with synthetic ROIs.
+    classic_images, added_images : int
+        CNN training images of 05_classification: classic groups, and groups with synthetic or extra real ROIs on top.
     judge_images : int
         CNN training images of 03_dcgan: synthetic ROIs alone.
-    classic_units, synthetic_units, judge_units : int
+    detector_images : int
+        CNN training images of 08_reader_study: real against synthetic ROIs.
+    classic_units, added_units, judge_units : int
         Trained classifiers.
     gan_steps, gan_epochs, gan_units : int
         Of DCGAN training.
+    acgan_steps, acgan_epochs, acgan_units : int
+        Of ACGAN training.
     samples : int
         Synthetic ROIs drawn.
     optimum : int
@@ -61,14 +68,18 @@ class Work:
     """
 
     classic_images: int
-    synthetic_images: int
+    added_images: int
     judge_images: int
+    detector_images: int
     classic_units: int
-    synthetic_units: int
+    added_units: int
     judge_units: int
     gan_steps: int
     gan_epochs: int
     gan_units: int
+    acgan_steps: int
+    acgan_epochs: int
+    acgan_units: int
     samples: int
     optimum: int
 
@@ -93,7 +104,7 @@ def count_lesions(parameters):
         return _table_lesions(Path(own["data"]), own["label"], own["balanced_per_class"], own["cohort_seed"])
     for name, role in zip(("lesions", "extra_lesions", "test_lesions"), ROLES, strict=True):
         phantom.plan_patients(own[name], seed=own["cohort_seed"], role=role)  # raises if they are not three whole numbers
-    return Lesions(tuple(own["lesions"]), sum(own["extra_lesions"]) + sum(own["test_lesions"]))
+    return Lesions(tuple(own["lesions"]), sum(own["extra_lesions"]), sum(own["test_lesions"]))
 
 
 def _table_lesions(path, label, balanced_per_class, seed):
@@ -117,7 +128,8 @@ def _table_lesions(path, label, balanced_per_class, seed):
         chosen = splits.balanced_subcohort(classes, patients, per_class=balanced_per_class, classes=names, seed=seed)
         classes = classes[chosen]
     counts = np.bincount(classes, minlength=len(names))
-    return Lesions(tuple(counts.tolist()), len(rows) - len(classes))
+    extra = sum(row.role == ROLES[1] for row in rows)
+    return Lesions(tuple(counts.tolist()), extra, len(rows) - len(classes) - extra)
 
 
 def classic_optimum(parameters):
@@ -139,20 +151,21 @@ def count_work(parameters, lesions):
     """
     from .gans import saved_epoch_numbers
 
-    cnn, gan = parameters["05_classification"], parameters["03_dcgan"]
+    cnn, gan, acgan = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan"))
     folds, classes = parameters["01_data"]["folds"], len(lesions.cohort)
     share = (folds - 1) / folds  # of the lesions that train
     reading = 1 if parameters["02_classic_augmentation"]["amount_reading"] == "training_set" else folds - 1
     optimum = classic_optimum(parameters)
 
-    def group(amount, synthetic=0):
-        return sum(lesions.cohort) * share + amount * reading + synthetic * classes
+    def group(amount, added=0):
+        return sum(lesions.cohort) * share + amount * reading + added * classes
 
     trainings = len(cnn["seeds"]) * folds
     amounts = [0, *cnn["classic_amounts"]]
-    synthetic = cnn["synthetic_per_class"] * len([arm for arm in cnn["arms"] if arm not in ("real", "classic")])
+    without = ("real", "classic") if lesions.extra else ("real", "classic", "classic_extra_real")
+    added = cnn["added_per_class"] * len([arm for arm in cnn["arms"] if arm not in without])
     classic_images = cnn["epochs"] * trainings * sum(group(amount) for amount in amounts)
-    synthetic_images = cnn["epochs"] * trainings * sum(group(optimum, number) for number in synthetic)
+    added_images = cnn["epochs"] * trainings * sum(group(optimum, number) for number in added)
 
     saved_epoch_numbers(gan["epochs"], gan["saved_epochs"])  # raises if they do not go together
     chosen = gan["only_classes"] or list(range(classes))
@@ -161,18 +174,27 @@ def count_work(parameters, lesions):
     # Augmentations are dealt to the training lesions in turn, so each class gets its share of them.
     images = [group(amount) * lesions.cohort[label] / sum(lesions.cohort) for label in chosen]
     steps = sum(max(1, int(number / gan["batch_size"] + 1e-9)) for number in images)
+    acgan_folds = len(acgan["seeds"]) * (len(acgan["only_folds"]) or folds)
+    acgan_amount = optimum if acgan["classic_amount"] is None else acgan["classic_amount"]
+    acgan_steps = max(1, int(group(acgan_amount) / acgan["batch_size"] + 1e-9))
     judges = gan_folds if chosen == list(range(classes)) else 0
+    reader = parameters["08_reader_study"]
+    detected = 2 * min(reader["machine_rois"], group(optimum))  # as many real as synthetic ones
     return Work(
         classic_images=round(classic_images),
-        synthetic_images=round(synthetic_images),
+        added_images=round(added_images),
         judge_images=judges * gan["judge_epochs"] * gan["judge_per_class"] * classes,
+        detector_images=round(folds * reader["detector_epochs"] * detected),
         classic_units=trainings * len(amounts),
-        synthetic_units=trainings * len(synthetic),
+        added_units=trainings * len(added),
         judge_units=judges,
         gan_steps=gan_folds * gan["epochs"] * steps,
         gan_epochs=gan_folds * gan["epochs"] * len(chosen),
         gan_units=gan_folds * len(chosen),
-        samples=gan_folds * len(chosen) * gan["samples_per_class"],
+        acgan_steps=acgan_folds * acgan["epochs"] * acgan_steps,
+        acgan_epochs=acgan_folds * acgan["epochs"],
+        acgan_units=acgan_folds,
+        samples=gan_folds * len(chosen) * gan["samples_per_class"] + acgan_folds * classes * acgan["samples_per_class"],
         optimum=optimum,
     )
 
@@ -185,6 +207,7 @@ class Rates:
     classic: float
     judge: float
     step: float
+    acgan_step: float
     checkpoint: float
     sample: float
     checkpoint_bytes: int
@@ -194,12 +217,18 @@ class Rates:
 
 def measure(parameters, classes):
     """Train a little at the run's own sizes and precision, and return the :class:`Rates` of this machine."""
+    from .acgan import Acgan
     from .gans import Dcgan
 
-    cnn, gan = parameters["05_classification"], parameters["03_dcgan"]
-    step_names = ("generator_width", "discriminator_width", "batch_size", "learning_rate", "beta_1", "generator_updates", "noise")
-    dcgan = Dcgan(**{name: gan[name] for name in step_names}, precision=resolve_precision(gan["precision"]))
-    images = np.zeros((4 * gan["batch_size"], 64, 64, 1), np.float32)
+    cnn, gan, acgan = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan"))
+    step_names = ("generator_width", "discriminator_width", "batch_size", "learning_rate", "beta_1", "noise")
+    dcgan, conditional = (
+        kind(**{name: own[name] for name in step_names}, precision=resolve_precision(own["precision"]), **more)
+        for kind, own, more in (
+            (Dcgan, gan, {"generator_updates": gan["generator_updates"]}),
+            (Acgan, acgan, {"classes": classes}),
+        )
+    )
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, generator, classifier = (Path(folder) / name for name in ("a.npz", "b.keras", "c.keras"))
         sizes = (cnn["batch_size"], resolve_precision(cnn["precision"]))
@@ -207,8 +236,7 @@ def measure(parameters, classes):
         trained, classic = _seconds_per_image(classes, *sizes)
         trained.save(classifier)
         judge = classic if judge_sizes == sizes else _seconds_per_image(classes, *judge_sizes)[1]
-        dcgan.train_epoch(images[: gan["batch_size"]])  # compiles
-        step = _seconds(lambda: dcgan.train_epoch(images)) / 4
+        step, acgan_step = _seconds_per_step(dcgan), _seconds_per_step(conditional)
         saving = _seconds(lambda: np.savez(checkpoint, **dcgan.state()), least=0)
         noise = np.zeros((64, dcgan.generator.input_shape[1]), np.float32)
         sample = _seconds(lambda: dcgan.generator(noise, training=False)) / len(noise)
@@ -218,7 +246,14 @@ def measure(parameters, classes):
         lesion = READ_SECONDS
     else:
         lesion = _seconds(lambda: phantom.simulate((4, 4, 4), seed=0)) / 12
-    return Rates(lesion, classic, judge, step, saving, sample, *sizes)
+    return Rates(lesion, classic, judge, step, acgan_step, saving, sample, *sizes)
+
+
+def _seconds_per_step(gan):
+    batch_size = gan.settings["batch_size"]
+    images, label = np.zeros((4 * batch_size, 64, 64, 1), np.float32), np.zeros(4 * batch_size, np.int32)
+    gan.train_epoch(images[:batch_size], label[:batch_size])  # compiles
+    return _seconds(lambda: gan.train_epoch(images, label)) / 4
 
 
 def _seconds_per_image(classes, batch_size, precision):
@@ -272,37 +307,42 @@ def forecast(parameters, cores=None):
 
 
 def _lines(parameters, lesions, work, rates, cores, load):
-    cnn, gan = parameters["05_classification"], parameters["03_dcgan"]
-    everything = sum(lesions.cohort) + lesions.others
+    cnn, gan, acgan = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan"))
+    everything = sum(lesions.cohort) + lesions.extra + lesions.test
     lesion_words = "reading lesions" if parameters["01_data"]["data"] else "simulating lesions"
     rate_words = "assumed" if parameters["01_data"]["data"] else None
     fixed = (NOTEBOOK_RUNS * NOTEBOOK_SECONDS + RENDER_SECONDS) / NOTEBOOK_RUNS
+    folds = parameters["01_data"]["folds"]
+    textures = len(parameters["07_texture_baselines"]["seeds"]) * folds * (sum(lesions.cohort) + lesions.test)
     parts = [
         (lesion_words, everything, "lesions", rates.lesion, rate_words),
         (f"CNN, {work.classic_units} trainings on classic groups", work.classic_images, "images", rates.classic, None),
-        (f"CNN, {work.synthetic_units} trainings with synthetic ROIs", work.synthetic_images, "images", rates.classic, None),
+        (f"CNN, {work.added_units} trainings with more ROIs on top", work.added_images, "images", rates.classic, None),
         (f"CNN, {work.judge_units} trainings on synthetic ROIs alone", work.judge_images, "images", rates.judge, None),
+        ("CNN, real against synthetic ROIs", work.detector_images, "images", rates.classic, None),
         (f"DCGAN, {work.gan_units} trainings", work.gan_steps, "steps", rates.step, None),
-        ("DCGAN checkpoints", work.gan_epochs, "files", rates.checkpoint, None),
+        (f"ACGAN, {work.acgan_units} trainings", work.acgan_steps, "steps", rates.acgan_step, None),
+        ("checkpoints of GANs", work.gan_epochs + work.acgan_epochs, "files", rates.checkpoint, None),
         ("drawing synthetic ROIs", work.samples, "images", rates.sample, None),
+        ("texture baselines", textures, "lesions", TEXTURE_SECONDS, "assumed"),
         ("notebooks' start, figures, rendering", NOTEBOOK_RUNS, "notebooks", fixed, "assumed"),
     ]
-    tests = sum(lesions.cohort) + parameters["01_data"]["folds"] * lesions.others
-    units = work.classic_units + work.synthetic_units + work.judge_units
-    generators = work.gan_units * gan["saved_epochs"]
+    tests = sum(lesions.cohort) + folds * lesions.test
+    units = work.classic_units + work.added_units + work.judge_units
+    generators = work.gan_units * gan["saved_epochs"] + work.acgan_units * acgan["saved_epochs"]
     disk = [
         (f"cohort, {everything:,} lesions", everything * LESION_BYTES),
         (f"{generators} saved generators", generators * rates.generator_bytes),
-        ("rolling checkpoint, while a DCGAN trains", rates.checkpoint_bytes),
+        ("rolling checkpoint, while a GAN trains", rates.checkpoint_bytes),
         (f"{work.samples:,} synthetic ROIs", work.samples * SYNTHETIC_BYTES),
-        (f"{work.classic_units} saved CNNs", work.classic_units * rates.classifier_bytes),
+        (f"{work.classic_units + work.added_units} saved CNNs", (work.classic_units + work.added_units) * rates.classifier_bytes),
         (f"probabilities and predictions of {units} CNNs", units * UNIT_BYTES + units * tests * ROW_BYTES),
         ("executed notebooks and the rendered book", BOOK_BYTES),
     ]
     precisions = f"CNN {resolve_precision(cnn['precision'])}, DCGAN {resolve_precision(gan['precision'])}"
     yield f"Forecast for {parameters['01_data']['run']} on {hardware()}, {cores} of them used; {precisions}"
     counts = " + ".join(map(str, lesions.cohort))
-    yield f"{sum(lesions.cohort)} lesions to train and test on ({counts}), {lesions.others:,} others\n"
+    yield f"{sum(lesions.cohort)} lesions to train and test on ({counts}), {lesions.extra + lesions.test:,} others\n"
     yield f"{'part':46s} {'work':>22s} {'rate here':>18s} {'time':>10s}"
     for name, amount, unit, seconds, words in parts:
         yield f"{name:46s} {f'{amount:,} {unit}':>22s} {words or _rate(seconds):>18s} {duration(amount * seconds):>10s}"

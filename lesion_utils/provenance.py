@@ -13,7 +13,12 @@ PARTS = {
     "classic_augmentation": "[](../notebooks/02_classic_augmentation.ipynb)",
     "classic_groups": "[](../notebooks/05_classification.ipynb), classic groups",
     "dcgan": "[](../notebooks/03_dcgan.ipynb)",
-    "classification": "[](../notebooks/05_classification.ipynb), synthetic groups",
+    "acgan": "[](../notebooks/04_acgan.ipynb)",
+    "classification": "[](../notebooks/05_classification.ipynb), the other arms",
+    "tsne": "[](../notebooks/06_tsne.ipynb)",
+    "texture_baselines": "[](../notebooks/07_texture_baselines.ipynb)",
+    "reader_study": "[](../notebooks/08_reader_study.ipynb)",
+    "summary": "[](../notebooks/09_results.ipynb)",
 }
 
 

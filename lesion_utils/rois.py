@@ -235,3 +235,25 @@ def extract_rois(cohort, *, margin, window_level, window_width):
     matrices = sampling_matrices(centre, diameter, margin=margin)
     images = warp(cohort.slices, np.arange(len(cohort)), matrices, window_level=window_level, window_width=window_width)
     return RoiSet(images, cohort.label, frozenset(cohort.patient_id.tolist()), cohort.lesion_id)
+
+
+def roi_outlines(cohort, *, margin):
+    """Return the outline of every lesion in the frame of its un-augmented ROI; see :func:`extract_rois`.
+
+    Returns
+    -------
+    (n, 64, 64) bool
+        In the cohort's order. True where at least half of what a pixel samples lies inside; for an outline so thin that no pixel
+        does, the pixels that sample most of it.
+    """
+    centre, diameter = lesion_geometry(cohort.outlines)
+    outlines = np.zeros((len(cohort), ROI_SIZE, ROI_SIZE), bool)
+    for number, matrix in enumerate(sampling_matrices(centre, diameter, margin=margin)):
+        inside = cv2.warpAffine(
+            cohort.outlines[number].astype(np.float32),
+            matrix,
+            (ROI_SIZE, ROI_SIZE),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        )
+        outlines[number] = inside >= min(0.5, inside.max())
+    return outlines

@@ -1,8 +1,9 @@
 """What a run keeps on disk, and how one notebook finds what an earlier one made.
 
-``runs/<NAME>/`` holds ``cohort.npz``, ``folds.csv`` and ``preparation.json`` (01_data), ``augmentation.json`` (02), the chosen
-classic group ``classic_optimum.json`` and the trained ``classifiers/`` (05), ``dcgan/`` and ``synthetic/`` (03), and ``results/``
-and ``predictions/``, one CSV a notebook, which are joined to ``results.csv`` and ``predictions.csv``.
+``runs/<NAME>/`` holds ``cohort.npz``, ``folds.csv`` and ``preparation.json`` (01_data), ``augmentation.json`` (02), the trained
+``classifiers/`` and ``chosen/``, one file an arm, which says at what amount it classified best (05), ``dcgan/`` (03), ``acgan/``
+(04) and ``synthetic/`` (both), and ``results/`` and ``predictions/``, one CSV a notebook, which are joined to ``results.csv``
+and ``predictions.csv``.
 """
 
 import json
@@ -23,7 +24,10 @@ from .settings import run_folder
 from .splits import assert_no_leak
 
 #: Spawn keys of the random streams that are derived from one seed, so that no two parts of the experiment share numbers.
-STREAMS = {"folds": 1, "augmentation": 2, "group": 3, "classifier": 4, "gan": 5, "sampling": 6, "subcohort": 7}
+STREAMS = {
+    "folds": 1, "augmentation": 2, "group": 3, "classifier": 4, "gan": 5, "sampling": 6, "subcohort": 7,
+    "extra": 8, "acgan": 9, "texture": 10, "reading": 11, "detector": 12, "tsne": 13,
+}  # fmt: skip
 
 
 def stream(seed, name, *numbers):
@@ -68,6 +72,11 @@ class Run:
     def test(self):
         """The Cohort of the independent test set, possibly empty."""
         return self.everything.with_role("test")
+
+    @cached_property
+    def extra(self):
+        """The Cohort of the extra real cases (the green line of the paper's Fig. 8), possibly empty."""
+        return self.everything.with_role("extra")
 
     @property
     def classes(self):
@@ -123,9 +132,11 @@ class Run:
 
     def plan(self, seed):
         """Return the cohort's augmentation plan, (n, N); see :func:`augment.augmentation_plan`."""
-        _, diameter = lesion_geometry(self.cohort.outlines)
-        margin = self.preparation["margin"]
-        return augmentation_plan(diameter, margin=margin, seed=stream(seed, "augmentation"), **self.augmentation["plan"])
+        return self._augmentation_plan(self.cohort, stream(seed, "augmentation"))
+
+    def _augmentation_plan(self, cohort, seed):
+        _, diameter = lesion_geometry(cohort.outlines)
+        return augmentation_plan(diameter, margin=self.preparation["margin"], seed=seed, **self.augmentation["plan"])
 
     def fold_sets(self, seed, fold, classic_amount):
         """Return what trains and what tests in one fold.
@@ -161,6 +172,33 @@ class Run:
         self.assert_clean(training, test, f"seed {seed}, fold {fold}")
         return training, test
 
+    def extra_rois(self, seed, per_class):
+        """Return the extra real cases and their classic augmentations (paper, section 4.2.2), in blocks of one class.
+
+        Parameters
+        ----------
+        seed : int
+        per_class : int
+            Images of each class: its originals first, then their augmentations, dealt to the lesions in turn.
+
+        Returns
+        -------
+        RoiSet
+            ``per_class`` images of each class, or as many as its extra cases give.
+        """
+        originals = extract_rois(self.extra, margin=self.preparation["margin"], **self.window)
+        plan = self._augmentation_plan(self.extra, stream(seed, "extra"))
+        parts = []
+        for label in range(len(self.classes)):
+            own = np.flatnonzero(self.extra.label == label)
+            wanted = min(per_class - len(own), len(own) * plan.shape[1])
+            part = originals.take(own[:per_class])
+            if wanted > 0:
+                lesion, column = nested_group(own, wanted, plan.shape[1])
+                part += augmented_rois(self.extra, plan, lesion, column, **self.window)[0]
+            parts.append(part)
+        return sum(parts[1:], parts[0])
+
     def assert_clean(self, training, test, where):
         """Raise LeakError if a patient of ``test`` or of the independent test set stands behind ``training``."""
         assert_no_leak(training.patients, test.patients, where)
@@ -174,17 +212,50 @@ class Run:
         """
         return amount if self.augmentation["amount_reading"] == "training_set" else amount * (self.preparation["folds"] - 1)
 
+    def choose(self, arm, amount, units):
+        """Write which amount of an arm classified best, and the trained units of that amount.
+
+        Parameters
+        ----------
+        arm : str
+        amount : int
+        units : list of DataFrame
+            From :func:`experiment.train_and_predict`, of all amounts; those of ``amount`` are kept.
+        """
+        names = {
+            f"seed{unit['seed'].iloc[0]}_fold{unit['fold'].iloc[0]}": Path(unit.attrs["unit"]).name
+            for unit in units
+            if unit["amount"].iloc[0] == amount
+        }
+        write_json(self.folder / "chosen" / f"{arm}.json", {"amount": int(amount), "units": names})
+
+    def chosen(self, arm):
+        """Return ``amount`` and ``units`` of an arm, as :meth:`choose` wrote them; of ``classic`` the amount may be 0."""
+        return self._json(f"chosen/{arm}.json", "05_classification")
+
+    def chosen_unit(self, arm, seed, fold):
+        """Return the file of the classifier of one fold at the arm's chosen amount; see :func:`experiment.load_classifier`.
+
+        Raises
+        ------
+        MissingInputError
+            If 05_classification has not trained this arm, seed or fold.
+        """
+        units, name = self.chosen(arm)["units"], f"seed{seed}_fold{fold}"
+        if name not in units:
+            raise MissingInputError(
+                f"{self.folder}/chosen/{arm}.json has no seed {seed}, fold {fold}: "
+                "run notebooks/05_classification.ipynb with them"
+            )
+        return self.folder / "classifiers" / units[name]
+
     def classic_optimum(self):
         """Return the classic amount that 05_classification chose."""
-        return self._json("classic_optimum.json", "05_classification")["amount"]
+        return self.chosen("classic")["amount"]
 
     def synthetic_path(self, gan, seed, fold):
         """Return the file of the synthetic ROIs that one GAN made for one fold."""
         return self.folder / "synthetic" / f"{gan}_seed{seed}_fold{fold}.npz"
-
-    def judge_path(self, seed, fold):
-        """Return the file that names a fold's classifier at the classic optimum."""
-        return self.folder / "judges" / f"seed{seed}_fold{fold}.json"
 
     def save_results(self, notebook, results, predictions=None):
         """Write a notebook's part of results.csv and predictions.csv."""

@@ -13,9 +13,28 @@ RESULT_COLUMNS = [
     "metric", "value", "ci_low", "ci_high", "n", "fold", "seed",
 ]  # fmt: skip
 
+#: Arms in words, in the order in which the book shows them.
+ARM_NAMES = {
+    "real": "no augmentation",
+    "classic": "classic augmentation",
+    "classic_extra_real": "classic + extra real cases",
+    "dcgan": "classic + synthetic (DCGAN)",
+    "acgan": "classic + synthetic (ACGAN)",
+    "acgan_discriminator": "ACGAN discriminator alone",
+    "bovw_mi_multi": "BoVW-MI, multi, + SVM",
+    "bovw_mi_single": "BoVW-MI, single, + SVM",
+    "gabor": "Gabor + SVM",
+    "glcm": "GLCM + SVM",
+    "gan_only": "trained on synthetic alone (DCGAN)",
+}
+#: What an arm adds to the best classic group, for sentences.
+WHAT = {"classic_extra_real": "extra real ROIs", "dcgan": "synthetic ROIs (DCGAN)", "acgan": "synthetic ROIs (ACGAN)"}
+
 #: The paper's Tables 2 and 3: rows true, columns predicted; cyst, metastasis, hemangioma.
 PAPER_TABLE_2 = np.array([[52, 1, 0], [2, 44, 18], [0, 18, 47]])
 PAPER_TABLE_3 = np.array([[53, 0, 0], [2, 52, 10], [1, 13, 51]])
+#: Table 5: mean sensitivity and specificity of the classes.
+PAPER_TABLE_5 = {"dcgan": (0.857, 0.924), "acgan": (0.813, 0.900), "acgan_discriminator": (0.791, 0.888)}
 #: Fig. 8 read off arXiv:1803.01229v1: total samples added per fold -> accuracy.
 PAPER_CLASSIC = {
     0: 0.571, 500: 0.714, 1000: 0.747, 2000: 0.775, 3000: 0.775, 5000: 0.786, 7500: 0.786, 10000: 0.780, 15000: 0.780,
@@ -42,11 +61,14 @@ def accuracy(matrix):
 
 
 def class_counts(matrix):
-    """Return one-vs-rest counts of each class: true positives, positives, true negatives, negatives, each (k,)."""
+    """Return one-vs-rest counts of each class: true positives, positives, true negatives, negatives, each (..., k).
+
+    This and the measures below take one (k, k) confusion matrix or many, (..., k, k).
+    """
     matrix = np.asarray(matrix)
-    positives, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
-    true_positives = np.diag(matrix)
-    negatives = matrix.sum() - positives
+    positives, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
+    true_positives = np.diagonal(matrix, axis1=-2, axis2=-1)
+    negatives = positives.sum(axis=-1, keepdims=True) - positives
     return true_positives, positives, negatives - (predicted - true_positives), negatives
 
 
@@ -64,13 +86,12 @@ def specificity(matrix):
 
 def weighted_average(values, matrix):
     """Return the mean of per-class values weighted by the number of lesions of each class (paper, Table 7)."""
-    weights = np.asarray(matrix).sum(axis=1)
-    present = weights > 0
-    return float(np.average(np.asarray(values)[present], weights=weights[present]))
+    weights = np.asarray(matrix).sum(axis=-1)
+    return np.where(weights > 0, values * weights, 0).sum(axis=-1) / weights.sum(axis=-1)
 
 
 def _ratio(part, whole):
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
 
 
 def result_row(metric, value, interval=(np.nan, np.nan), n=np.nan, **where):
@@ -119,17 +140,49 @@ def score_rows(predictions, classes, *, table):
 
 
 def _pooled_rows(part, classes, where):
-    codes = {name: index for index, name in enumerate(classes)}
     models_per_lesion = len(part) / part["lesion_id"].nunique()
-    matrix = confusion(part["true"].map(codes), part["predicted"].map(codes), len(classes)) / models_per_lesion
+    by_patient = patient_matrices(part, classes) / models_per_lesion
+    matrix = by_patient.sum(axis=0)
     rows = [proportion_row("accuracy", np.trace(matrix), matrix.sum(), **where)]
     true_positives, positives, true_negatives, negatives = class_counts(matrix)
     for index, name in enumerate(classes):
         rows.append(proportion_row("sensitivity", true_positives[index], positives[index], label=name, **where))
         rows.append(proportion_row("specificity", true_negatives[index], negatives[index], label=name, **where))
-    for metric, values in (("sensitivity", sensitivity(matrix)), ("specificity", specificity(matrix))):
-        rows.append(result_row(f"weighted_{metric}", weighted_average(values, matrix), n=matrix.sum(), label="all", **where))
+    for metric, measure in (("sensitivity", sensitivity), ("specificity", specificity)):
+        interval = patient_interval(by_patient, lambda matrix, measure=measure: weighted_average(measure(matrix), matrix))
+        value = weighted_average(measure(matrix), matrix)
+        rows.append(result_row(f"weighted_{metric}", value, interval, matrix.sum(), label="all", **where))
     return rows
+
+
+def patient_matrices(predictions, classes):
+    """Return one confusion matrix a patient, (patients, k, k), patients in the order of their ids."""
+    codes = {name: index for index, name in enumerate(classes)}
+    patients, patient = np.unique(predictions["patient_id"], return_inverse=True)
+    matrices = np.zeros((len(patients), len(classes), len(classes)))
+    np.add.at(matrices, (patient, predictions["true"].map(codes), predictions["predicted"].map(codes)), 1)
+    return matrices
+
+
+def patient_interval(matrices, measure, *, draws=1000, seed=0):
+    """Return the 95 % percentile interval of a measure over resamplings of whole patients, whose lesions are alike.
+
+    Parameters
+    ----------
+    matrices : (patients, k, k)
+        From :func:`patient_matrices`.
+    measure : callable
+        Takes (draws, k, k) confusion matrices, returns (draws,) numbers.
+    draws, seed : int
+
+    Returns
+    -------
+    low, high : float
+    """
+    n = len(matrices)
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws)
+    low, high = np.nanquantile(measure(np.tensordot(drawn, matrices, axes=1)), [0.025, 0.975])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -182,14 +235,14 @@ def points(difference):
     return f"{100 * difference.value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
 
 
-def verdict(difference):
-    """Say in words what an interval of a difference allows to say."""
+def verdict(difference, added="synthetic ROIs"):
+    """Say in words what an interval of a difference allows to say about what was ``added``, a plural."""
     low, high = difference.interval
     if low > 0:
-        return "says that synthetic augmentation helps here"
+        return f"says that {added} help here"
     if high < 0:
-        return "says that synthetic augmentation harms here"
-    return "cannot tell whether synthetic augmentation helps: zero lies inside the interval"
+        return f"says that {added} harm here"
+    return f"cannot tell whether {added} help: zero lies inside the interval"
 
 
 def confusion_rows(matrix, classes, **where):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -28,12 +29,13 @@ TINY = {
     "noise": "uniform",
     "precision": "float32",
 }
-IMAGES = random_rois(11).images
+ROIS = random_rois(11)
+IMAGES = ROIS.images
 
 
 @pytest.fixture(scope="module")
 def gan():
-    """One compilation for all tests; ``start`` and ``train_dcgan`` begin anew."""
+    """One compilation for all tests; ``start`` and ``train_gan`` begin anew."""
     return gans.Dcgan(**TINY)
 
 
@@ -47,9 +49,9 @@ def assert_same(first, second):
         np.testing.assert_array_equal(one, two)
 
 
-def train(gan, folder, epochs=2, seed=0, images=IMAGES, **more):
+def train(gan, folder, epochs=2, seed=0, rois=ROIS, **more):
     settings = {"epochs": epochs, "saved_epochs": 1, "seed": seed, "where": "DCGAN of class cyst, fold 0"}
-    return gans.train_dcgan(gan, images, folder, **(settings | more))
+    return gans.train_gan(gan, rois, folder, **(settings | more))
 
 
 # One step
@@ -127,7 +129,7 @@ def test_each_update_counts(gan):
     twice = gans.Dcgan(**(TINY | {"generator_updates": 2}))
     for one, updates in ((gan, 1), (twice, 2)):
         one.start(seed=0)
-        one.train_epoch(IMAGES * 2 - 1)
+        one.train_epoch(IMAGES * 2 - 1, ROIS.label.astype(np.int32))
         assert int(one.discriminator_optimizer.iterations) == 2, "eleven images make two batches of four"
         assert int(one.generator_optimizer.iterations) == 2 * updates
 
@@ -135,15 +137,16 @@ def test_each_update_counts(gan):
 def test_every_epoch_has_its_own_order_and_noise_and_shows_an_image_at_most_once(gan, monkeypatch):
     seen = []
 
-    def steps(images, order, noise):
+    def steps(images, label, order, noise, asked):
+        assert asked.shape == order.shape and not asked.any(), "a single class is all that can be asked for"
         seen.append((order, noise))
         return tf.zeros(4)
 
     monkeypatch.setattr(gan, "_run_steps", steps)
     for _ in range(2):
         gan.start(seed=0)
-        gan.train_epoch(IMAGES)
-        gan.train_epoch(IMAGES)
+        gan.train_epoch(IMAGES, ROIS.label)
+        gan.train_epoch(IMAGES, ROIS.label)
     orders, noises = [order for order, _ in seen], [noise for _, noise in seen]
     assert orders[0].shape == (2, 4) and len(np.unique(orders[0])) == 8 and orders[0].max() <= 10
     assert noises[0].shape == (2, 1, 4, 100)
@@ -178,7 +181,7 @@ def test_training_writes_history_and_saved_generators_and_changes_both_networks(
     history = train(gan, tmp_path, epochs=3, saved_epochs=2, on_epoch=lambda gan: seen.append(gan.epoch))
     assert seen == [0, 1, 2, 3]
     assert sorted(os.listdir(tmp_path)) == ["epoch_0002.keras", "epoch_0003.keras", "history.csv"]
-    assert list(history.columns) == gans.HISTORY_COLUMNS and history["epoch"].tolist() == [1, 2, 3]
+    assert list(history.columns) == ["epoch", *gan.measures] and history["epoch"].tolist() == [1, 2, 3]
     assert np.isfinite(history.to_numpy(float)).all() and history["d_real"].between(0, 1).all()
     assert history["discriminator_loss"].nunique() == 3
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "history.csv"), history.astype({"epoch": int}))
@@ -189,7 +192,7 @@ def test_training_writes_history_and_saved_generators_and_changes_both_networks(
 
 
 def test_discriminator_learns_to_tell_noise_from_images(gan, tmp_path):
-    history = train(gan, tmp_path, epochs=12, images=random_rois(32, classes=1).images)
+    history = train(gan, tmp_path, epochs=12, rois=random_rois(32, classes=1))
     first, last = history.iloc[0], history.iloc[-1]
     assert last["discriminator_loss"] < first["discriminator_loss"]
     assert last["d_real"] - last["d_fake"] > first["d_real"] - first["d_fake"]
@@ -198,7 +201,7 @@ def test_discriminator_learns_to_tell_noise_from_images(gan, tmp_path):
 def test_same_seed_gives_the_same_bits_after_other_trainings(gan, tmp_path):
     history = train(gan, tmp_path / "a", seed=3)
     state = gan.state()
-    train(gan, tmp_path / "b", seed=4, images=random_rois(20, seed=1).images)
+    train(gan, tmp_path / "b", seed=4, rois=random_rois(20, seed=1))
     assert not np.array_equal(gan.state()["0_000"], state["0_000"])
     pd.testing.assert_frame_equal(train(gan, tmp_path / "c", seed=3), history)
     again = gan.state()
@@ -214,24 +217,23 @@ def test_finished_training_is_taken_up_without_training(gan, tmp_path):
 
 
 def test_class_with_fewer_images_than_a_batch_is_trained(gan, tmp_path):
-    history = train(gan, tmp_path, epochs=1, images=IMAGES[:3])
+    history = train(gan, tmp_path, epochs=1, rois=ROIS.first(3))
     assert np.isfinite(history.to_numpy(float)).all()
     assert int(gan.discriminator_optimizer.iterations) == 1
 
 
 def test_class_without_images_is_an_error(gan, tmp_path):
     with pytest.raises(LesionBookError, match="DCGAN of class cyst, fold 0: no training images"):
-        train(gan, tmp_path / "none", images=IMAGES[:0])
+        train(gan, tmp_path / "none", rois=ROIS.first(0))
     assert not (tmp_path / "none").exists()
 
 
 def test_loss_that_is_not_a_number_is_an_error_and_is_not_kept(gan, tmp_path):
-    images = IMAGES.copy()
-    images[:] = np.nan
+    rois = replace(ROIS, images=np.full_like(IMAGES, np.nan))
     with pytest.raises(
         LesionBookError, match="DCGAN of class cyst, fold 0: a loss or a weight is not a number in epoch 1; lower"
     ):
-        train(gan, tmp_path, images=images)
+        train(gan, tmp_path, rois=rois)
     assert os.listdir(tmp_path) == []
 
 

@@ -14,7 +14,7 @@ from lesion_utils.plan import Lesions, Rates, count_lesions, count_work
 from lesion_utils.settings import run_parameters
 from lesion_utils.splits import patient_folds
 
-PAPER_LESIONS = Lesions((53, 64, 65), 978)
+PAPER_LESIONS = Lesions((53, 64, 65), 78, 900)
 
 
 def parameters(profile="paper", **changes):
@@ -30,7 +30,7 @@ def parameters(profile="paper", **changes):
 
 def test_lesions_of_the_simulated_cohort():
     assert count_lesions(parameters()) == PAPER_LESIONS
-    assert count_lesions(parameters(n01__lesions=[1, 2, 3], n01__test_lesions=[0, 0, 4])) == Lesions((1, 2, 3), 78 + 4)
+    assert count_lesions(parameters(n01__lesions=[1, 2, 3], n01__test_lesions=[0, 0, 4])) == Lesions((1, 2, 3), 78, 4)
     with pytest.raises(SettingsError, match="three|one whole number"):
         count_lesions(parameters(n01__extra_lesions=[5, 5]))
 
@@ -41,13 +41,18 @@ def test_work_of_the_paper_counted_by_hand():
     assert (
         work.classic_images == 150 * (9 * originals + 3 * (500 + 1000 + 2000 + 3000 + 5000 + 7500 + 10000 + 15000)) == 20_291_400
     )
-    synthetic = 3 * (100 + 500 + 1000 + 2000 + 3000 + 4000)
-    assert work.synthetic_images == 150 * (6 * (originals + 3 * 5000) + 3 * synthetic) == 28_137_600
+    added = 3 * (100 + 500 + 1000 + 2000 + 3000 + 4000)
+    arms = 3  # extra real cases, DCGAN, ACGAN
+    assert work.added_images == arms * 150 * (6 * (originals + 3 * 5000) + 3 * added) == 84_412_800
     assert work.judge_images == 150 * 3 * 9000
+    assert work.detector_images == 3 * 30 * 2 * 3000
     # Images of a class in the mean fold: 35.3 + 1456.0 cysts, 42.7 + 1758.2 metastases, 43.3 + 1785.7 hemangiomas.
     assert work.gan_steps == 3 * 70 * (1491 // 64 + 1800 // 64 + 1829 // 64) == 16_590
-    assert (work.gan_units, work.gan_epochs, work.samples) == (9, 9 * 70, 9 * 4000)
-    assert (work.classic_units, work.synthetic_units, work.judge_units) == (27, 18, 3)
+    # Of all classes in the mean fold: 121.3 + 5000 images.
+    assert work.acgan_steps == 3 * 50 * (5121 // 64) == 12_000
+    assert (work.gan_units, work.gan_epochs, work.samples) == (9, 9 * 70, 9 * 4000 + 3 * 12_000)
+    assert (work.acgan_units, work.acgan_epochs) == (3, 150)
+    assert (work.classic_units, work.added_units, work.judge_units) == (27, 3 * 18, 3)
 
 
 def test_steps_agree_with_a_real_deal_of_the_cohort():
@@ -68,7 +73,7 @@ def test_every_fold_and_seed_costs_the_same_again():
     once = count_work(parameters(), PAPER_LESIONS)
     thrice = count_work(parameters(n03__seeds=[0, 1, 2], n05__seeds=[0, 1, 2]), PAPER_LESIONS)
     assert thrice.classic_images == 3 * once.classic_images and thrice.gan_steps == 3 * once.gan_steps
-    assert (thrice.judge_units, thrice.samples) == (9, 3 * once.samples)
+    assert (thrice.judge_units, thrice.samples) == (9, once.samples + 2 * 9 * 4000)
     five = count_work(parameters(n01__folds=5), PAPER_LESIONS)
     assert five.classic_images == 150 * (9 * 4 * 182 + 5 * 44_000)
 
@@ -80,8 +85,8 @@ def test_amounts_per_fold_are_added_once_for_each_training_fold():
 
 def test_optimum_is_the_papers_if_it_can_be_and_else_the_largest():
     assert count_work(parameters(), PAPER_LESIONS).optimum == 5000
-    work = count_work(parameters(n05__classic_amounts=[100, 900, 300], n05__synthetic_per_class=[10]), PAPER_LESIONS)
-    assert work.optimum == 900 and work.synthetic_images == 150 * (364 + 3 * 900 + 3 * 30)
+    work = count_work(parameters(n05__classic_amounts=[100, 900, 300], n05__added_per_class=[10]), PAPER_LESIONS)
+    assert work.optimum == 900 and work.added_images == 3 * 150 * (364 + 3 * 900 + 3 * 30)
 
 
 def test_classic_amount_of_the_gan_can_be_set():
@@ -93,12 +98,17 @@ def test_classic_amount_of_the_gan_can_be_set():
 
 def test_without_a_gan_arm_nothing_is_trained_on_synthetic_rois():
     work = count_work(parameters(n05__arms=["real", "classic"]), PAPER_LESIONS)
-    assert work.synthetic_images == work.synthetic_units == 0 and work.classic_images > 0
+    assert work.added_images == work.added_units == 0 and work.classic_images > 0
+
+
+def test_without_extra_cases_there_is_no_green_line():
+    with_extra, without = (count_work(parameters(), Lesions((53, 64, 65), extra, 900)) for extra in (78, 0))
+    assert without.added_units == 36 and with_extra.added_images * 2 == 3 * without.added_images
 
 
 def test_part_of_the_classes_or_folds():
     work = count_work(parameters(n03__only_classes=[0], n03__only_folds=[2]), PAPER_LESIONS)
-    assert work.gan_steps == 70 * 23 and work.samples == 4000 and work.judge_images == 0
+    assert work.gan_steps == 70 * 23 and work.samples == 4000 + 3 * 12_000 and work.judge_images == 0
 
 
 def test_saved_epochs_that_cannot_be_are_an_error():
@@ -116,9 +126,9 @@ def test_table_is_counted_without_its_images(tmp_path):
     tested = sum(row["role"] == "test" for row in rows)
     write_rows(path, rows)
     own = {"n01__data": str(path), "n01__label": "kind"}
-    assert count_lesions(parameters(**own)) == Lesions((6 - tested, 6), tested)
+    assert count_lesions(parameters(**own)) == Lesions((6 - tested, 6), 0, tested)
     balanced = count_lesions(parameters(**own, n01__balanced_per_class=3))
-    assert max(balanced.cohort) <= 3 and sum(balanced.cohort) + balanced.others == 12
+    assert max(balanced.cohort) <= 3 and sum(balanced.cohort) + balanced.test == 12
     with pytest.raises(DataError, match="balanced_per_class = 7"):
         count_lesions(parameters(**own, n01__balanced_per_class=7))
     rows[3]["patient_id"] = ""
@@ -131,8 +141,9 @@ def test_table_is_counted_without_its_images(tmp_path):
 
 def test_measuring_trains_at_the_runs_own_sizes():
     small = {"n03__generator_width": 16, "n03__discriminator_width": 4, "n03__batch_size": 4, "n03__judge_batch_size": 8}
+    small |= {"n04__generator_width": 16, "n04__discriminator_width": 4, "n04__batch_size": 4}
     rates = plan.measure(parameters("smoke", n05__batch_size=8, **small), 3)
-    times = [rates.lesion, rates.classic, rates.judge, rates.step, rates.checkpoint, rates.sample]
+    times = [rates.lesion, rates.classic, rates.judge, rates.step, rates.acgan_step, rates.checkpoint, rates.sample]
     assert all(1e-6 < seconds < 10 for seconds in times), rates
     assert rates.step > rates.sample
     assert rates.classifier_bytes == pytest.approx(4 * 1_273_347, rel=0.1)
@@ -142,17 +153,17 @@ def test_measuring_trains_at_the_runs_own_sizes():
 
 
 def test_forecast_multiplies_work_by_rates_and_adds_up(monkeypatch, capsys):
-    rates = Rates(0.5, 0.001, 0.002, 1.5, 0.1, 0.01, 300_000_000, 80_000_000, 5_000_000)
+    rates = Rates(0.5, 0.001, 0.002, 1.5, 2.0, 0.1, 0.01, 300_000_000, 80_000_000, 5_000_000)
     monkeypatch.setattr(plan, "measure", lambda *_: rates)
     text = plan.forecast(parameters(), cores=2)
     times = dict(re.findall(r"^(\S.*?)  .*  (\S+ (?:s|min|h|days))$", text, re.MULTILINE))
     assert times["CNN, 27 trainings on classic groups"] == f"{20_291.4 / 3600:.1f} h"
     assert times["DCGAN, 9 trainings"] == f"{16_590 * 1.5 / 3600:.1f} h"
-    seconds = 1160 * 0.5 + 20_291.4 + 28_137.6 + 4050 * 2 + 16_590 * 1.5 + 630 * 0.1 + 360
+    seconds = 1160 * 0.5 + 20_291.4 + 84_412.8 + 4050 * 2 + 16_590 * 1.5 + 12_000 * 2 + 780 * 0.1 + 720 + 540 + 3 * 1082 * 0.04
     fixed = plan.NOTEBOOK_RUNS * plan.NOTEBOOK_SECONDS + plan.RENDER_SECONDS
     assert times["in all"] == plan.duration(seconds + fixed) == f"{(seconds + fixed) / 3600:.1f} h"
     sizes = {name: float(size.replace(",", "")) for name, size in re.findall(r"^(\S.*?)  +([\d,]+) MB$", text, re.MULTILINE)}
-    assert sizes["45 saved generators"] == 3600 and sizes["rolling checkpoint, while a DCGAN trains"] == 300
+    assert sizes["60 saved generators"] == 4800 and sizes["rolling checkpoint, while a GAN trains"] == 300
     total = sizes.pop("in all")
     assert total == pytest.approx(sum(sizes.values()), abs=len(sizes))
     assert "5,000 is assumed" in text and "are counted all the same" in text

@@ -28,6 +28,7 @@ PROVIDED_BY = {
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "sphinx": "jupyter-book",
+    "threadpoolctl": "scikit-learn",
     "yaml": "PyYAML",
 }
 

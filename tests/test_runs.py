@@ -127,7 +127,7 @@ def test_both_readings_of_samples_added_to_each_fold(run):
         ("folds.csv", lambda run: run.folds(0), "01_data"),
         ("preparation.json", lambda run: run.window, "01_data"),
         ("augmentation.json", lambda run: run.fold_sets(0, 0, 3), "02_classic_augmentation"),
-        ("classic_optimum.json", lambda run: run.classic_optimum(), "05_classification"),
+        ("chosen/classic.json", lambda run: run.classic_optimum(), "05_classification"),
     ],
 )
 def test_missing_input_names_the_notebook_that_makes_it(run, file, read, notebook):
@@ -142,7 +142,7 @@ def test_seed_without_folds_is_an_error(run):
 
 
 def test_classic_optimum_is_read_back(run):
-    write_json(run.folder / "classic_optimum.json", {"amount": 500, "accuracy": 0.7})
+    write_json(run.folder / "chosen" / "classic.json", {"amount": 500, "units": {}})
     assert run.classic_optimum() == 500
 
 

@@ -82,8 +82,23 @@ def test_score_rows_give_the_papers_table_7():
     assert pick(rows, "sensitivity", "metastasis")["value"] == 52 / 64
     assert pick(rows, "specificity", "cyst")["n"] == 129
     assert pick(rows, "weighted_specificity", "all")["value"] == pytest.approx(0.924, abs=5e-4)
-    assert np.isnan(pick(rows, "weighted_sensitivity", "all")["ci_low"])
+    sensitivity = pick(rows, "weighted_sensitivity", "all")
+    assert sensitivity["value"] == pytest.approx(156 / 182), "weighted by lesions, it is the accuracy"
+    np.testing.assert_allclose([sensitivity["ci_low"], sensitivity["ci_high"]], [0.799, 0.901], atol=0.02)
     assert list(scores.results_frame(rows).columns) == scores.RESULT_COLUMNS
+
+
+def test_interval_by_patients_is_wider_when_their_lesions_are_alike():
+    alone = predictions_of([[40, 20, 0], [10, 30, 20], [0, 20, 40]])
+    together = alone.assign(patient_id=[f"P{number // 6}" for number in range(len(alone))])
+    ends = [
+        scores.patient_interval(
+            scores.patient_matrices(part, CLASSES), lambda m: scores.weighted_average(scores.sensitivity(m), m)
+        )
+        for part in (alone.assign(patient_id=alone["lesion_id"]), together)
+    ]
+    np.testing.assert_allclose(ends[0], scores.wilson(110, 180), atol=0.015)
+    assert ends[1][1] - ends[1][0] > 1.3 * (ends[0][1] - ends[0][0])
 
 
 def test_folds_pool_by_counting_lesions():
@@ -190,7 +205,7 @@ def test_difference_wants_the_same_lesions_once():
 
 
 @pytest.mark.parametrize(
-    ("better", "worse", "words"), [(40, 5, "helps here"), (5, 40, "harms here"), (20, 22, "cannot tell"), (0, 0, "cannot tell")]
+    ("better", "worse", "words"), [(40, 5, "help here"), (5, 40, "harm here"), (20, 22, "cannot tell"), (0, 0, "cannot tell")]
 )
 def test_verdict_on_planted_effects(better, worse, words):
     old = np.repeat([0, 1, 1], [better, worse, 120 - better - worse])
