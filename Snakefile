@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 THREADS = int(config.get("cores", 2))
+HALF = max(1, THREADS // 2)
 COMMAND = f'"{sys.executable}" -m lesion_utils'
 BASE = ["cohort", "errors", "files", "rois", "settings", "splits", "runs", "augment", "scores", "figures", "progress"]
 NETS = ["networks", "classifier", "experiment", "units"]
@@ -16,13 +17,13 @@ def source(notebook, *modules):
     return [ROOT / "notebooks" / f"{notebook}.ipynb", *(ROOT / "lesion_utils" / f"{name}.py" for name in modules)]
 
 
-def execute(notebook, output=None):
+def execute(notebook, output=None, threads=THREADS):
     """Return the shell command that runs a notebook to its place in the staging tree of the book."""
     folder = Path.cwd()
     output = output or f"book/notebooks/{notebook}.ipynb"
     return (
         f'{COMMAND} notebook "notebooks/{notebook}.ipynb" "{folder / output}" '
-        f'-f "{folder}/parameters/{notebook}.yml" --threads {THREADS}'
+        f'-f "{folder}/parameters/{notebook}.yml" --threads {threads}'
     )
 
 
@@ -58,20 +59,21 @@ rule classic_groups:
         )
 
 
+# The small networks of a GAN hardly use a second core, and the two kinds do not need each other: they train side by side.
 rule dcgan:
     input: source("03_dcgan", "gans", *BASE, *NETS), "parameters/03_dcgan.yml", rules.classic_groups.output
     output: "book/notebooks/03_dcgan.ipynb", "results/03_dcgan.csv", "predictions/03_dcgan.csv"
-    threads: THREADS
+    threads: HALF
     benchmark: "benchmarks/dcgan.tsv"
-    shell: execute("03_dcgan")
+    shell: execute("03_dcgan", threads=HALF)
 
 
 rule acgan:
     input: source("04_acgan", "gans", "acgan", *BASE, *NETS), "parameters/04_acgan.yml", rules.classic_groups.output
     output: "book/notebooks/04_acgan.ipynb", "results/04_acgan.csv", "predictions/04_acgan.csv"
-    threads: THREADS
+    threads: HALF
     benchmark: "benchmarks/acgan.tsv"
-    shell: execute("04_acgan")
+    shell: execute("04_acgan", threads=HALF)
 
 
 rule classification:
@@ -85,17 +87,17 @@ rule classification:
 rule tsne:
     input: source("06_tsne", "embedding", "embedding_figures", *BASE, *NETS), "parameters/06_tsne.yml", rules.classification.output
     output: "book/notebooks/06_tsne.ipynb", "results/06_tsne.csv"
-    threads: THREADS
+    threads: HALF
     benchmark: "benchmarks/tsne.tsv"
-    shell: execute("06_tsne")
+    shell: execute("06_tsne", threads=HALF)
 
 
 rule texture_baselines:
     input: source("07_texture_baselines", "texture", "texture_figures", "words", "svm", *BASE, *NETS), "parameters/07_texture_baselines.yml", rules.classification.output
     output: "book/notebooks/07_texture_baselines.ipynb", "results/07_texture_baselines.csv", "predictions/07_texture_baselines.csv"
-    threads: THREADS
+    threads: HALF
     benchmark: "benchmarks/texture_baselines.tsv"
-    shell: execute("07_texture_baselines")
+    shell: execute("07_texture_baselines", threads=HALF)
 
 
 rule reader_study:
@@ -104,9 +106,9 @@ rule reader_study:
         ROOT / "lesion_utils/reader_study.html", sorted(Path("readers").glob("*.csv")),
         "parameters/08_reader_study.yml", rules.classification.output,
     output: "book/notebooks/08_reader_study.ipynb", "results/08_reader_study.csv", "figures/reader_study.html"
-    threads: THREADS
+    threads: HALF
     benchmark: "benchmarks/reader_study.tsv"
-    shell: execute("08_reader_study")
+    shell: execute("08_reader_study", threads=HALF)
 
 
 rule results:

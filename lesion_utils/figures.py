@@ -7,6 +7,8 @@ import inspect
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -15,7 +17,7 @@ import seaborn as sns
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from .rois import ROI_SIZE
-from .settings import ROOT
+from .settings import ROOT, notebooks
 
 WIDTH = 8.0  # inches: the book's column at 100 % zoom
 
@@ -160,15 +162,20 @@ def answer_figure(rows):
 
 
 def confusion_heatmaps(matrices, classes):
-    """Draw confusion matrices side by side (the paper's Tables 2 and 3): counts, shaded by the share of the true class.
+    """Draw confusion matrices, two in a line (the paper's Tables 2 and 3): counts, shaded by the share of the true class.
 
     Parameters
     ----------
     matrices : dict of str to (k, k) array
     """
     size = min(0.9 + 0.85 * len(classes), 8)
-    figure, axes = plt.subplots(1, len(matrices), figsize=(max(WIDTH, size * len(matrices)), size + 0.5), squeeze=False)
-    for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
+    columns = min(2, len(matrices))
+    lines = -(-len(matrices) // columns)
+    shape = (max(WIDTH, size * columns), (size + 0.5) * lines)
+    figure, axes = plt.subplots(lines, columns, figsize=shape, squeeze=False)
+    for axis in axes.flat[len(matrices) :]:
+        axis.axis("off")
+    for axis, (name, matrix) in zip(axes.flat, matrices.items(), strict=False):
         share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         sns.heatmap(
             share, annot=matrix, fmt="g", cmap="Blues", vmin=0, vmax=1, cbar=False, square=True, ax=axis,
@@ -300,18 +307,17 @@ def draw_gan(generator, discriminator):
     return _boxes_and_arrows(boxes, edges, height=2.8)
 
 
-def draw_workflow(folder):
-    """Draw the experiment's flow (the paper's Fig. 7) from the workflow itself: what Snakemake would run, in order.
-
-    Parameters
-    ----------
-    folder : Path
-        The run's folder.
-    """
+def draw_workflow():
+    """Draw the experiment's flow (the paper's Fig. 7) from the workflow itself: what Snakemake would run, in order."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--rulegraph", "--nolock", "--forceall"]
-    result = subprocess.run(
-        [*command, "--directory", str(folder), "--config", "cores=1"], text=True, capture_output=True, check=True
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        # Every run has a file of parameters for each notebook; here it is enough that they are there.
+        (Path(folder) / "parameters").mkdir()
+        for name in [*(f"{notebook}.yml" for notebook in notebooks()), "05_classification_classic.yml", "table.txt"]:
+            (Path(folder) / "parameters" / name).touch()
+        result = subprocess.run(
+            [*command, "--directory", folder, "--config", "cores=1"], text=True, capture_output=True, check=True
+        )
     return _flow(result.stdout)
 
 
@@ -319,24 +325,26 @@ def _flow(dot):
     """Draw a graph in DOT text as boxes, one column for each step away from the start."""
     names = dict(re.findall(r'(\d+)\[label = "([^"\\]+)', dot))
     graph = nx.DiGraph((names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot))
-    graph.remove_node("all")  # Snakemake's own collecting rule
+    graph = nx.transitive_closure(graph)
+    graph.remove_nodes_from(["all", "book", "results"])  # these collect, join and render what the others made
     graph = nx.transitive_reduction(graph)
     boxes = {}
     for column, generation in enumerate(nx.topological_generations(graph)):
         for line, name in enumerate(sorted(generation)):
-            boxes[name] = (2.1 * column, -0.9 * line, name.replace("_", " ").replace(" ", "\n", 1))
-    return _boxes_and_arrows(boxes, list(graph.edges), height=0.9 + max(-y for _, y, _ in boxes.values()))
+            boxes[name] = (2.4 * column, -0.9 * line, name.replace("_", " ").replace(" ", "\n", 1))
+    height = 0.9 + max(-y for _, y, _ in boxes.values())
+    return _boxes_and_arrows(boxes, list(graph.edges), height=height, half_width=0.95, fontsize=7)
 
 
-def _boxes_and_arrows(boxes, edges, height):
+def _boxes_and_arrows(boxes, edges, *, height, half_width=0.8, fontsize=8):
     figure, axis = plt.subplots(figsize=(WIDTH, height))
     patches = {}
     for name, (x, y, text) in boxes.items():
         patches[name] = FancyBboxPatch(
-            (x - 0.8, y - 0.3), 1.6, 0.6, boxstyle="round,pad=0.05", facecolor="#d5e8f5", edgecolor="0.3"
+            (x - half_width, y - 0.3), 2 * half_width, 0.6, boxstyle="round,pad=0.05", facecolor="#d5e8f5", edgecolor="0.3"
         )
         axis.add_patch(patches[name])
-        axis.text(x, y, text, ha="center", va="center", fontsize=8)
+        axis.text(x, y, text, ha="center", va="center", fontsize=fontsize)
     for start, end in edges:
         axis.add_patch(
             FancyArrowPatch(
@@ -351,6 +359,6 @@ def _boxes_and_arrows(boxes, edges, height):
             )  # fmt: skip
         )
     xs, ys = [box[0] for box in boxes.values()], [box[1] for box in boxes.values()]
-    axis.set(xlim=(min(xs) - 1, max(xs) + 1), ylim=(min(ys) - 0.6, max(ys) + 0.6))
+    axis.set(xlim=(min(xs) - half_width - 0.2, max(xs) + half_width + 0.2), ylim=(min(ys) - 0.6, max(ys) + 0.6))
     axis.axis("off")
     return figure

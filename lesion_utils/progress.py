@@ -13,12 +13,8 @@ class _OneLine:
     """A file for tqdm that keeps only the latest line, shown in a notebook cell and on the terminal."""
 
     def __init__(self):
-        self._display = None
+        self._display = _cell_line() if _in_kernel() else None
         self._terminal = None
-        if _in_kernel():
-            from IPython.display import display
-
-            self._display = display({"text/plain": ""}, raw=True, display_id=True)
         name = os.environ.get(TERMINAL_VARIABLE)
         if name:
             try:
@@ -38,6 +34,20 @@ class _OneLine:
     def flush(self):
         if self._terminal is not None:
             self._terminal.flush()
+
+
+#: The running cell's number and its line: a cell that trains thirty classifiers ends with one line, not with thirty.
+_shown = {"cell": None, "line": None}
+
+
+def _cell_line():
+    from IPython import get_ipython
+    from IPython.display import display
+
+    cell = getattr(get_ipython(), "execution_count", None)
+    if cell is None or _shown["cell"] != cell:
+        _shown.update(cell=cell, line=display({"text/plain": ""}, raw=True, display_id=True))
+    return _shown["line"]
 
 
 def _in_kernel():
