@@ -54,6 +54,18 @@ def test_earlier_classifiers_keep_their_weights(trainer):
     np.testing.assert_array_equal(first.predict(rois.images), before)
 
 
+def test_features_are_what_the_last_layer_sees(trainer):
+    rois = random_rois(9)
+    trained = trainer.train(rois, seed=0)
+    features = trained.features(rois.images, batch_size=4)
+    assert features.shape == (9, 256) and features.dtype == np.float32 and (features >= 0).all()
+    last = trained.model.get_layer("scores")
+    logit = features @ last.kernel.numpy() + last.bias.numpy()
+    probability = np.exp(logit) / np.exp(logit).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probability, trained.predict(rois.images), rtol=1e-4)
+    assert trained.features(rois.images[:0]).shape == (0, 256)
+
+
 def test_mean_image_of_the_training_set_is_subtracted(trainer):
     rois = random_rois(16)
     trained = trainer.train(rois, seed=0)

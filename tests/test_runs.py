@@ -11,7 +11,7 @@ from conftest import random_rois, round_lesions
 from lesion_utils import experiment, gans, runs, scores
 from lesion_utils.augment import augmented_rois, nested_group
 from lesion_utils.errors import DataError, LeakError, MissingInputError
-from lesion_utils.rois import RoiSet
+from lesion_utils.rois import RoiSet, extract_rois
 from lesion_utils.runs import Run, join_results, open_run, stream, write_json
 from lesion_utils.splits import patient_folds
 
@@ -109,6 +109,62 @@ def test_augmentations_of_a_lesion_are_the_same_in_every_fold(run):
     groups = [np.sort(each.images[each.lesion_id == shared].reshape(-1, 4096), axis=0) for each in (first, second)]
     np.testing.assert_array_equal(*groups)
     assert not np.array_equal(plan, run.plan(1))
+
+
+@pytest.fixture
+def extra(run):
+    """Return the same run with six extra lesions of three further patients."""
+    more = round_lesions(6, classes=3, seed=2, role="extra", first=24)
+    join(run.everything, more).save(run.folder / "cohort.npz")
+    return Run(run.folder)
+
+
+def test_extra_cases_are_originals_first_and_then_their_augmentations(extra):
+    assert len(extra.extra) == 6 and len(extra.cohort) == 18
+    large = extra.extra_rois(0, 10)
+    assert np.bincount(large.label).tolist() == [10, 10, 10]
+    assert large.patients == set(extra.extra.patient_id)
+    originals = {lesion: image for lesion, image in zip(extra.extra.lesion_id, extra_originals(extra), strict=True)}
+    for label in range(3):
+        part = large.of_class(label)
+        own = extra.extra.lesion_id[extra.extra.label == label]
+        assert part.lesion_id[:2].tolist() == own.tolist()
+        np.testing.assert_array_equal(part.images[:2], [originals[lesion] for lesion in own])
+        assert sorted(np.unique(part.lesion_id[2:], return_counts=True)[1]) == [4, 4], "dealt in turn"
+        np.testing.assert_array_equal(extra.extra_rois(0, 5).of_class(label).images, part.images[:5])
+    assert not np.array_equal(extra.extra_rois(1, 10).images, large.images)
+
+
+def extra_originals(run):
+    return extract_rois(run.extra, margin=0.25, **WINDOW).images
+
+
+def test_extra_cases_give_no_more_than_they_have(extra, run):
+    assert np.bincount(extra.extra_rois(0, 1000).label).tolist() == [2 * (1 + 12)] * 3
+    assert np.bincount(extra.extra_rois(0, 1).label).tolist() == [1, 1, 1]
+    assert len(run.extra_rois(0, 10)) == 0, "a run without extra cases"
+
+
+def test_extra_cases_on_top_are_clean_in_every_fold(extra):
+    for fold in extra.fold_numbers:
+        training, test = extra.fold_sets(0, fold, 4)
+        extra.assert_clean(training + extra.extra_rois(0, 5), test, f"fold {fold}")
+
+
+def test_chosen_amount_and_its_classifiers_are_found_again(run):
+    units = []
+    for fold in (0, 1):
+        for amount in (10, 20):
+            frame = pd.DataFrame({"seed": [0], "fold": [fold], "amount": [amount]})
+            frame.attrs["unit"] = str(run.folder / "classifiers" / f"dcgan_{amount}_fold{fold}.npz")
+            units.append(frame)
+    run.choose("dcgan", 20, units)
+    assert run.chosen("dcgan")["amount"] == 20
+    assert run.chosen_unit("dcgan", 0, 1) == run.folder / "classifiers" / "dcgan_20_fold1.npz"
+    with pytest.raises(MissingInputError, match="dcgan.json has no seed 0, fold 2: run notebooks/05_classification.ipynb"):
+        run.chosen_unit("dcgan", 0, 2)
+    with pytest.raises(MissingInputError, match="acgan.json is missing: run notebooks/05_classification.ipynb first"):
+        run.chosen_unit("acgan", 0, 0)
 
 
 def test_both_readings_of_samples_added_to_each_fold(run):
