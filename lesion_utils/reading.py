@@ -73,7 +73,8 @@ def make_study(state, *, real=None, synthetic=None, gan="dcgan", seed=0):
     ----------
     state : Run
     real : int, optional
-        Original ROIs of the cohort, each at most once, dealt evenly to the classes as far as these have lesions. None: all.
+        Original ROIs of the cohort, each at most once, dealt evenly to the classes as far as these have lesions. None: all; if
+        ``synthetic`` is None too, of no class more than half of its synthetic ROIs, because the other half trains a reader.
     synthetic : int, optional
         Samples of the GAN, dealt evenly to classes and folds. None: of each class as many as real ones. The paper: 182 and 120.
     gan : str
@@ -95,12 +96,14 @@ def make_study(state, *, real=None, synthetic=None, gan="dcgan", seed=0):
     random = np.random.default_rng(stream(seed, "reading"))
     k, cohort, folds = len(state.classes), state.cohort, state.folds(seed)
     counts = _counts("real", real, np.bincount(cohort.label, minlength=k))
-    lesions = np.sort(np.concatenate([_draw(random, np.flatnonzero(cohort.label == label), counts[label]) for label in range(k)]))
     made = {
         fold: load_synthetic(state.synthetic_path(gan, seed, fold), "notebooks 03_dcgan or 04_acgan (`make book`)")
         for fold in state.fold_numbers
     }
     available = np.array([np.bincount(rois.label, minlength=k) for rois in made.values()])
+    if real is None and synthetic is None:
+        counts = np.minimum(counts, available.sum(axis=0) // 2)
+    lesions = np.sort(np.concatenate([_draw(random, np.flatnonzero(cohort.label == label), counts[label]) for label in range(k)]))
     if synthetic is None and (short := np.flatnonzero(available.sum(axis=0) < counts)).size:
         label = short[0]
         raise SettingsError(

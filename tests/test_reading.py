@@ -158,7 +158,9 @@ def test_too_few_synthetic_of_a_class_for_balance(run):
     for fold in range(3):
         save_synthetic(run, fold, 2, frozenset())
     with pytest.raises(SettingsError, match=r"parameter 'synthetic' is None, .* \(8\), but the run has 6 of class class 0"):
-        make_study(run)
+        make_study(run, real=24)
+    counts = make_study(run).key.groupby(["origin", "class"]).size()
+    assert counts.tolist() == [3] * 6, "by default both kinds stay in balance, and half of the samples is left"
 
 
 def test_missing_synthetic_rois_name_the_notebook(run):
