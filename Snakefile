@@ -111,8 +111,20 @@ rule reader_study:
     shell: execute("08_reader_study", threads=HALF)
 
 
+rule fidelity:
+    input:
+        source("10_fidelity", "fidelity", "fidelity_figures", "memorisation", "texture", "svm", "gans", "acgan", *BASE, *NETS),
+        "parameters/10_fidelity.yml", rules.classification.output,
+    output: "book/notebooks/10_fidelity.ipynb", "results/10_fidelity.csv"
+    threads: HALF
+    benchmark: "benchmarks/fidelity.tsv"
+    shell: execute("10_fidelity", threads=HALF)
+
+
 rule results:
-    input: rules.dcgan.output, rules.acgan.output, rules.classification.output, rules.tsne.output, rules.texture_baselines.output, rules.reader_study.output
+    input:
+        rules.dcgan.output, rules.acgan.output, rules.classification.output, rules.tsne.output, rules.texture_baselines.output,
+        rules.reader_study.output, rules.fidelity.output,
     output: "results.csv", "predictions.csv"
     shell: f'{COMMAND} join "{Path.cwd()}"'
 
@@ -128,7 +140,7 @@ rule summary:
 rule book:
     input:
         [rule.output[0] for rule in (rules.data, rules.classic_augmentation, rules.dcgan, rules.acgan, rules.classification)],
-        [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary)],
+        [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary, rules.fidelity)],
         ROOT / "_config.yml", ROOT / "_toc.yml", [path for path in sorted((ROOT / "book").rglob("*.*")) if path.is_file() and path.suffix != ".pyc"],
     output: "html/index.html"
     threads: THREADS

@@ -22,7 +22,7 @@ from .settings import resolve_precision
 #: Seconds of what is neither training nor drawing: start, imports, compilation, figures of one notebook; rendering the book.
 NOTEBOOK_SECONDS, RENDER_SECONDS = 12, 20
 #: Notebooks executed, 05_classification twice: its classic half comes before the GANs.
-NOTEBOOK_RUNS = 10
+NOTEBOOK_RUNS = 11
 #: Seconds that the texture baselines take for a lesion and fold at the paper's setting, seen in runs on two cores.
 TEXTURE_SECONDS = 0.04
 #: Bytes on disk, seen in runs: a lesion of cohort.npz, a synthetic ROI (64 x 64 x 16 bit, packed), a row of predictions.csv

@@ -18,6 +18,7 @@ PARTS = {
     "tsne": "[](../notebooks/06_tsne.ipynb)",
     "texture_baselines": "[](../notebooks/07_texture_baselines.ipynb)",
     "reader_study": "[](../notebooks/08_reader_study.ipynb)",
+    "fidelity": "[](../notebooks/10_fidelity.ipynb)",
     "summary": "[](../notebooks/09_results.ipynb)",
 }
 

@@ -26,7 +26,7 @@ from .splits import assert_no_leak
 #: Spawn keys of the random streams that are derived from one seed, so that no two parts of the experiment share numbers.
 STREAMS = {
     "folds": 1, "augmentation": 2, "group": 3, "classifier": 4, "gan": 5, "sampling": 6, "subcohort": 7,
-    "extra": 8, "acgan": 9, "texture": 10, "reading": 11, "detector": 12, "tsne": 13,
+    "extra": 8, "acgan": 9, "texture": 10, "reading": 11, "detector": 12, "tsne": 13, "fidelity": 14,
 }  # fmt: skip
 
 

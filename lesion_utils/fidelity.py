@@ -1,0 +1,428 @@
+"""Are synthetic ROIs like real ones? KID, density and coverage, beside the floor that real ROIs reach among themselves.
+
+Nothing is downloaded: images are compared by what the run's own classifier sees in them, and by radiomic features. Whether they
+are copies is asked in :mod:`memorisation`.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import euclidean_distances
+
+from . import acgan, gans
+from .errors import DataError, MissingInputError, SettingsError
+from .runs import stream
+from .scores import result_row
+from .settings import require_choice, require_positive
+from .splits import assert_no_leak
+from .texture import cooccurrence, gabor_bank, gabor_features, haralick, quantise
+
+#: What is measured in each feature space, in the order of the figures.
+MEASURES = ("kid", "density", "coverage")
+#: Feature spaces, and what the figures call them.
+SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
+#: Which real ROIs of unseen patients are the yardstick; ``auto`` is the independent test set where a run has one.
+REFERENCES = ("auto", "independent", "cross_validation")
+GANS = ("dcgan", "acgan")
+
+
+# Measures of two sets of points
+
+
+def polynomial_kernel(first, second):
+    """Return the (n, m) kernel (x y / d + 1)^3 of KID, from (n, d) and (m, d) features."""
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    return (first @ second.T / first.shape[1] + 1) ** 3
+
+
+def kid(first, second):
+    """Return the kernel inception distance of Binkowski et al. (2018): the unbiased squared maximum mean discrepancy.
+
+    Parameters
+    ----------
+    first : (n, d) float
+    second : (m, d) float
+
+    Returns
+    -------
+    float
+        Zero on average where both come from one distribution, whatever n and m; single values may be negative.
+
+    Raises
+    ------
+    DataError
+        If a set has fewer than two points.
+    """
+    if min(len(first), len(second)) < 2:
+        raise DataError(f"KID needs two ROIs in each set; these have {len(first)} and {len(second)}")
+    return _kid(polynomial_kernel(first, first), polynomial_kernel(second, second), polynomial_kernel(first, second))
+
+
+def _kid(within_first, within_second, across):
+    """Return the squared discrepancy from the three blocks of the kernel; a point is no pair with itself."""
+    within = [(block.sum() - np.trace(block)) / (len(block) * (len(block) - 1)) for block in (within_first, within_second)]
+    return float(sum(within) - 2 * across.mean())
+
+
+def density_coverage(real, other, neighbours):
+    """Return density and coverage of Naeem et al. (2020).
+
+    Around every real point lies the ball that just reaches its ``neighbours``-th nearest real point.
+
+    Parameters
+    ----------
+    real : (n, d) float
+    other : (m, d) float
+    neighbours : int
+        From 1 to n - 1.
+
+    Returns
+    -------
+    density : float
+        Mean number of balls that a point of ``other`` lies in, by ``neighbours``: 1 on average for like distributions, above it
+        where ``other`` crowds where the real points are dense.
+    coverage : float
+        Share of the balls with a point of ``other``: what is left out of the real variety lowers it. Like distributions of equal
+        size reach about 1 - 0.5 ** neighbours.
+
+    Raises
+    ------
+    SettingsError
+        If ``neighbours`` does not suit the number of real points.
+    """
+    if not 1 <= neighbours < len(real):
+        raise SettingsError(f"parameter 'neighbours' is {neighbours}; {len(real)} real ROIs allow 1 to {len(real) - 1}")
+    return _density_coverage(euclidean_distances(real), euclidean_distances(real, other), neighbours)
+
+
+def _density_coverage(within, across, neighbours):
+    radius = np.partition(within, neighbours, axis=1)[:, neighbours]  # the nearest of all is the point itself
+    inside = across < radius[:, None]
+    return float(inside.sum() / (neighbours * inside.shape[1])), float(inside.any(axis=1).mean())
+
+
+# Equal sizes, halves by patient
+
+
+def half_size(patient):
+    """Return how many lesions the smaller half has at least when patients are dealt by :func:`halves`."""
+    counts = np.unique(patient, return_counts=True)[1]
+    return int(-(-(counts.sum() - counts.max()) // 2)) if len(counts) else 0
+
+
+def halves(patient, random):
+    """Deal patients in random order, each to the half with fewer lesions so far; return the lesions of both halves."""
+    people, number = np.unique(patient, return_inverse=True)
+    sides = [], []
+    for person in random.permutation(len(people)):
+        min(sides, key=len).extend(np.flatnonzero(number == person).tolist())
+    return np.array(sides[0], int), np.array(sides[1], int)
+
+
+def choose_patients(patient, half, seed):
+    """Return lesions of whole patients in random order, until halves of ``half`` lesions are sure or no patients are left."""
+    people, number = np.unique(patient, return_inverse=True)
+    chosen = np.zeros(len(patient), bool)
+    for person in np.random.default_rng(seed).permutation(len(people)):
+        if half_size(np.asarray(patient)[chosen]) >= half:
+            break
+        chosen |= number == person
+    return np.flatnonzero(chosen)
+
+
+def compare(real, patient, others, *, largest_half, subsets, neighbours, seed):
+    """Compare sets of ROIs with one half of the real ROIs, many times over; the other half of the real ROIs is the floor.
+
+    In each subset the patients are halved at random. The first half is the reference of all sets; the second half and as many
+    ROIs of every other set, drawn at random, are compared with it: all sets have one size, on which density, coverage and the
+    spread of KID depend.
+
+    Parameters
+    ----------
+    real : (n, d) float
+        Features.
+    patient : (n,) str
+        Patients of ``real``.
+    others : dict of name to (m, d) float
+    largest_half : int
+        Most ROIs in a half.
+    subsets, neighbours, seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``subset, set, n, kid, density, coverage``; the floor is the set ``real``.
+
+    Raises
+    ------
+    DataError
+        If a half would have no more ROIs than ``neighbours``.
+    """
+    require_positive(largest_half=largest_half, subsets=subsets, neighbours=neighbours)
+    size = min(half_size(patient), largest_half, *(len(other) for other in others.values()))
+    if size <= neighbours:
+        raise DataError(
+            f"halves of {size} ROIs cannot be compared by {neighbours} neighbours: choose a smaller 'neighbours', a larger "
+            "'largest_half', or give the class more lesions"
+        )
+    points = np.concatenate([np.asarray(part, np.float64) for part in (real, *others.values())])
+    kernel, distance = polynomial_kernel(points, points), euclidean_distances(points)
+    ends = len(real) + np.cumsum([len(other) for other in others.values()]).astype(int)
+    places = {name: np.arange(end - len(other), end) for (name, other), end in zip(others.items(), ends, strict=True)}
+    random = np.random.default_rng(seed)
+    rows = []
+    for subset in range(subsets):
+        one, two = halves(patient, random)
+        one = random.choice(one, size, replace=False)
+        for name, place in {"real": two, **places}.items():
+            chosen = random.choice(place, size, replace=False)
+            blocks = [np.ix_(one, one), np.ix_(chosen, chosen), np.ix_(one, chosen)]
+            near = _density_coverage(distance[blocks[0]], distance[blocks[2]], neighbours)
+            rows.append((subset, name, size, _kid(*(kernel[block] for block in blocks)), *near))
+    return pd.DataFrame(rows, columns=["subset", "set", "n", *MEASURES])
+
+
+# Feature spaces
+
+
+def radiomic_features(images, *, levels, distances, frequencies, orientations):
+    """Measure the whole ROI by co-occurrence and Gabor filters: synthetic ROIs have no outline.
+
+    Over the directions of both, the mean and the range are taken, so that an image and the same image turned by 90 degrees have
+    nearly the same features.
+
+    Parameters
+    ----------
+    images : (n, 64, 64, 1) float32
+        In [0, 1].
+    levels, distances
+        See :func:`texture.glcm_features`.
+    frequencies, orientations
+        See :func:`texture.gabor_bank`.
+
+    Returns
+    -------
+    (n, distances x 15 x 2 + frequencies x 4 x 2) float64
+    """
+    images = np.asarray(images, np.float32)
+    pairs = [haralick(cooccurrence(image, levels, tuple(distances))) for image in quantise(images[..., 0], levels)]
+    waves = gabor_features(images, gabor_bank(frequencies, orientations)).to_numpy()
+    waves = waves.reshape(len(images), len(frequencies), orientations, -1)
+    pairs = np.reshape(pairs, (len(images), -1, 4))
+    parts = [pairs.mean(axis=-1), np.ptp(pairs, axis=-1), waves.mean(axis=2), np.ptp(waves, axis=2)]
+    return np.concatenate([part.reshape(len(images), -1) for part in parts], axis=1)
+
+
+def feature_spaces(classifier, originals, radiomics):
+    """Return the functions that turn images into the features of each of :data:`SPACES`.
+
+    Parameters
+    ----------
+    classifier : classifier.Classifier
+    originals : (n, 64, 64, 1)
+        Real training ROIs, from which the units are taken; see :func:`fit_units`.
+    radiomics : dict
+        Settings of :func:`radiomic_features`.
+
+    Returns
+    -------
+    dict of str to callable
+        Each takes (m, 64, 64, 1) images in [0, 1] and returns (m, d) float64. The same map for all images, so that KID stays
+        without bias.
+    """
+    looks = {"classifier": classifier.features, "radiomic": lambda images: radiomic_features(images, **radiomics)}
+    units = {space: fit_units(look(originals), each_feature=space == "radiomic") for space, look in looks.items()}
+    return {space: lambda images, space=space: units[space](looks[space](images)) for space in SPACES}
+
+
+def fit_units(real, *, each_feature):
+    """Return a function that expresses features in units of a set of real images.
+
+    Parameters
+    ----------
+    real : (n, d) float
+        Features of real images alone; synthetic ones would bring their own yardstick.
+    each_feature : bool
+        True: every feature minus its mean, by its standard deviation (their units differ), without those that do not vary. False:
+        all minus their means, by one number, the root mean square: distances keep their proportions.
+    """
+    real = np.asarray(real, np.float64)
+    middle, spread = real.mean(axis=0), real.std(axis=0)
+    if each_feature:
+        kept = spread > 1e-9 * np.maximum(1e-3, np.abs(middle))
+        return lambda features: (np.asarray(features, np.float64)[:, kept] - middle[kept]) / spread[kept]
+    whole = max(np.sqrt(np.mean(spread**2)), 1e-12)
+    return lambda features: (np.asarray(features, np.float64) - middle) / whole
+
+
+# In the experiment
+
+
+def unseen_lesions(state, seed, fold, reference="auto"):
+    """Return the Cohort of real lesions that neither GAN nor classifier of a fold has seen, and what results.csv calls it.
+
+    Parameters
+    ----------
+    state : Run
+    seed, fold : int
+    reference : str
+        One of :data:`REFERENCES`.
+
+    Returns
+    -------
+    test_set : str
+        ``independent`` or ``cross_validation``.
+    lesions : Cohort
+
+    Raises
+    ------
+    SettingsError
+        If the independent test set is asked for and the run has none.
+    LeakError
+        If a training patient is among them.
+    """
+    require_choice("reference", reference, REFERENCES)
+    if reference == "independent" and not len(state.test):
+        raise SettingsError("parameter 'reference' is independent, but the run has no independent test set; choose auto")
+    folds = state.folds(seed)
+    if len(state.test) and reference != "cross_validation":
+        name, lesions = "independent", state.test
+    else:
+        name, lesions = "cross_validation", state.cohort.subset(folds == fold)
+    assert_no_leak(state.cohort.patient_id[folds != fold], lesions.patient_id, f"image fidelity, seed {seed}, fold {fold}")
+    return name, lesions
+
+
+def count_reals(reals, classes, *, largest_half, neighbours):
+    """Count the lesions of each fold and class, and say which classes have enough of them to be measured.
+
+    Parameters
+    ----------
+    reals : dict of int to (Cohort, Cohort, str)
+        Training lesions, unseen lesions and the test set of each fold.
+    classes : sequence of str
+    largest_half, neighbours : int
+
+    Returns
+    -------
+    DataFrame
+        A row a fold and class: ``fold, label, class, training lesions, unseen lesions, unseen patients, ROIs in a half`` and
+        ``measured``: whether a half has more ROIs than ``neighbours``. A class with fewer is left out of all measures.
+
+    Raises
+    ------
+    DataError
+        If no class is left.
+    """
+    rows = []
+    for fold, (training, unseen, _) in reals.items():
+        for label, name in enumerate(classes):
+            patient = unseen.patient_id[unseen.label == label]
+            half, people = min(half_size(patient), largest_half), len(np.unique(patient))
+            rows.append((fold, label, name, int((training.label == label).sum()), len(patient), people, half, half > neighbours))
+    counted = "training lesions", "unseen lesions", "unseen patients", "ROIs in a half"
+    table = pd.DataFrame(rows, columns=["fold", "label", "class", *counted, "measured"])
+    if not table["measured"].any():
+        raise DataError(
+            f"no class has halves of more than {neighbours} unseen real ROIs (the largest: {table['ROIs in a half'].max()}): "
+            "choose a smaller 'neighbours', or add lesions of other patients (role test)"
+        )
+    return table
+
+
+def generator_folder(state, gan, seed, fold, label):
+    """Return the folder of a fold's finished GAN, of a class or (ACGAN) of all.
+
+    A run may hold several trainings with different settings, which the folder's name tells apart by a fingerprint that only the
+    training notebook can compute: the one that finished last is taken, as it made the run's synthetic ROIs.
+
+    Raises
+    ------
+    MissingInputError
+        If none has finished.
+    """
+    require_choice("gan", gan, GANS)
+    unit = f"seed{seed}_fold{fold}" + (f"_class{label}" if gan == "dcgan" else "")
+    finished = sorted((state.folder / gan).glob(f"{unit}_*/history.csv"), key=lambda path: path.stat().st_mtime)
+    if not finished:
+        notebook = {"dcgan": "03_dcgan", "acgan": "04_acgan"}[gan]
+        raise MissingInputError(
+            f"{state.folder / gan / unit} has no finished training: run notebooks/{notebook}.ipynb first "
+            "(`make book` runs all in order)"
+        )
+    return finished[-1].parent
+
+
+def epoch_samples(state, gan, seed, fold, label, n, *, noise):
+    """Draw ``n`` ROIs of a class from every saved epoch, from the noise with which the run's synthetic ROIs were drawn.
+
+    Returns
+    -------
+    dict of int to (n, 64, 64, 1) float32 in [0, 1]
+        By epoch.
+    """
+    folder = generator_folder(state, gan, seed, fold, label)
+    number = stream(seed, "sampling", fold, label) if gan == "dcgan" else stream(seed, "acgan", fold, label + 1)
+    weights = None if gan == "dcgan" else acgan.class_weights(label, len(state.classes))
+    samples = {}
+    for epoch in sorted(int(path.stem.split("_")[1]) for path in folder.glob("epoch_*.keras")):
+        generator = gans.load_generator(folder, epoch)
+        samples[epoch] = gans.sample_images(generator, n, noise=noise, seed=number, class_weights=weights)
+    return samples
+
+
+def fidelity_rows(measured, *, gan, classes, seed):
+    """Return rows of results.csv: the mean of each measure over the subsets, and between which values 95 % of the subsets lie.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        From :func:`compare`, with ``fold``, ``label``, ``space`` and ``test_set`` beside. A ``set`` is ``real``, ``classic``, the
+        GAN's name, or a saved epoch's number.
+    gan : str
+    classes : sequence of str
+    seed : int
+
+    Returns
+    -------
+    list of dict
+        Table ``fidelity``, whose arm is the set that is compared; and table ``fidelity_epochs``, whose ``amount`` is the epoch.
+        ``ci_low`` and ``ci_high`` hold the spread over subsets of the same ROIs, which is no confidence interval; n is the number
+        of ROIs in each set. Fold ``all`` is the mean over folds.
+    """
+    rows = []
+    for (label, space, name), group in measured.groupby(["label", "space", "set"], sort=False):
+        epoch = not isinstance(name, str)
+        where = {"table": "fidelity_epochs" if epoch else "fidelity", "arm": gan if epoch else name}
+        where |= {"amount": name if epoch else "", "label": classes[label], "seed": seed}
+        for fold, part in [*group.groupby("fold"), ("all", group)]:
+            for measure in MEASURES:
+                spread = tuple(part[measure].quantile([0.025, 0.975]))
+                of = {"fold": fold, "test_set": part["test_set"].iloc[0], **where}
+                rows.append(result_row(f"{measure}_{space}", part[measure].mean(), spread, int(part["n"].min()), **of))
+    return rows
+
+
+def best_epochs(rows, classes):
+    """Return the saved epoch with the smallest KID of each class and feature space, and those that cannot be told from it.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of results.csv from :func:`fidelity_rows`, fold ``all``.
+    classes : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        ``class, features, smallest KID, epoch``, and ``as good as it``: the other epochs whose spread holds that value.
+    """
+    table = []
+    for one in classes:
+        for space, title in SPACES.items():
+            chosen = (rows["table"] == "fidelity_epochs") & (rows["label"] == one) & (rows["metric"] == f"kid_{space}")
+            curve = rows[chosen].set_index("amount")
+            best = curve["value"].astype(float).idxmin()
+            smallest = float(curve.loc[best, "value"])
+            alike = [str(epoch) for epoch in curve.index[curve["ci_low"].astype(float) <= smallest] if epoch != best]
+            table.append((one, title, smallest, best, ", ".join(alike) or "none"))
+    return pd.DataFrame(table, columns=["class", "features", "smallest KID", "epoch", "as good as it"])
