@@ -7,6 +7,7 @@ import gzip
 import math
 import os
 import re
+import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from .errors import DataError
 
 #: File endings that are read, with ITK's reader for each.
 FORMATS = {".nii": "NiftiImageIO", ".nii.gz": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO"}
+#: ITK's readers share state: two threads in them at once have ended the process. Unpacking and checking need no lock.
+_ITK = threading.Lock()
 #: Lowest value kept: scanners pad the corners of a slice with values below air.
 AIR_HU = -1024
 #: Side of the crop kept around a lesion: 2.7 diameters and 32 px hold the widest turned and moved ROI, 1.8 d x sqrt 2.
@@ -100,7 +103,7 @@ def read_crops(sources, progress=None):
     for index, source in enumerate(sources):
         groups.setdefault(source.image, []).append(index)
     crops = [None] * len(sources)
-    # ITK and zlib let go of Python's lock while they work; every thread holds one image and one mask, so there are few.
+    # zlib and NumPy let go of Python's lock while they work; every thread holds one image and one mask, so there are few.
     with _without_itk_warnings(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         results = pool.map(lambda group: _read_image([sources[index] for index in group]), groups.values())
         watched = progress(results, total=len(groups)) if progress else results
@@ -156,16 +159,19 @@ def read_volume(name, path):
     reader.SetNumberOfThreads(1)
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        with _ITK:
+            reader.ReadImageInformation()
         if FORMATS[suffix] == "NiftiImageIO":
             _check_nifti(name, path, reader)
-        volume = reader.Execute()
+        with _ITK:
+            volume = reader.Execute()
     except (RuntimeError, EOFError, OSError, zlib.error) as error:
         reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
         reason = re.sub(r"^(\[nrrd\]|.*\(0x\w+\):)", "", reason).strip()
         raise DataError(f"{name} {path} is cut off or unreadable ({reason}); export or copy it again") from error
     if volume.GetDimension() == 2:
-        volume = sitk.JoinSeries(volume)
+        with _ITK:
+            volume = sitk.JoinSeries(volume)
     numbers = volume.GetNumberOfComponentsPerPixel()
     if volume.GetDimension() != 3 or numbers != 1:
         raise DataError(
@@ -206,7 +212,10 @@ def _check_finite(name, path, values):
 def _oriented(volume):
     """Return the volume with slices from feet to head, rows from front to back and columns from right to left (LPS)."""
     code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(volume.GetDirection())
-    return volume if code == "LPS" else sitk.DICOMOrient(volume, "LPS")
+    if code == "LPS":
+        return volume
+    with _ITK:
+        return sitk.DICOMOrient(volume, "LPS")
 
 
 def _read_mask(source, image):
