@@ -156,13 +156,14 @@ def _notebook(options):
 
 
 def _forget_paths(notebook):
-    """Remove from an executed notebook what papermill notes of this machine: its folders, and the path of the user's table."""
+    """Remove from an executed notebook what papermill notes of this machine: its folders, and the paths of the user's files."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
     for name in ("input_path", "output_path", "parameters"):
         content["metadata"].get("papermill", {}).pop(name, None)
     for cell in content["cells"]:
         if "injected-parameters" in cell["metadata"].get("tags", []):
             cell["source"] = [re.sub(r'^data = ".+"', 'data = "lesions.csv"', line) for line in cell["source"]]
+            cell["source"] = [re.sub(r"^reader_files = \[.+\]", 'reader_files = ["reader.csv"]', line) for line in cell["source"]]
     notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -4,8 +4,6 @@ A t-SNE picture proves nothing alone, so every measure here is taken in the 256-
 whom the network has not seen, and comes with an interval that counts patients.
 """
 
-import os
-
 import numpy as np
 import openTSNE
 import pandas as pd
@@ -15,7 +13,8 @@ from sklearn.decomposition import PCA
 from .augment import augmented_rois
 from .errors import DataError, SettingsError
 from .experiment import load_classifier
-from .scores import Difference, result_row
+from .scores import Difference, patient_mean, result_row
+from .settings import threads
 
 #: The measures of :func:`separability`: column, and what it is called in results.csv.
 MEASURES = {"silhouette": "silhouette", "neighbours_agree": "knn_accuracy"}
@@ -99,7 +98,7 @@ def embed(features, start, *, perplexity, seed, n_jobs=None):
     seed : int
         The same seed gives the same picture on the same machine.
     n_jobs : int, optional
-        Processor cores; without it those that the workflow gives (``OMP_NUM_THREADS``), else one.
+        Processor cores; without it :func:`settings.threads`.
 
     Raises
     ------
@@ -116,7 +115,7 @@ def embed(features, start, *, perplexity, seed, n_jobs=None):
         perplexity=perplexity,
         initialization=np.array(start),  # a copy: openTSNE moves the points in place
         random_state=seed,
-        n_jobs=n_jobs or int(os.environ.get("OMP_NUM_THREADS") or 1),
+        n_jobs=n_jobs or threads(),
         neighbors="exact" if len(features) <= 2000 else "auto",
     )
     return np.asarray(tsne.fit(np.asarray(features, np.float64)))
@@ -236,11 +235,7 @@ def mean_by_patients(values, table, *, draws, seed):
     rows = table.assign(value=np.asarray(values)).dropna(subset="value")
     if rows.empty:
         return Difference(np.nan, (np.nan, np.nan), 0)
-    patients = rows.groupby("patient_id")["value"].agg(["sum", "size"]).to_numpy(float)
-    drawn = np.random.default_rng(seed).multinomial(len(patients), np.full(len(patients), 1 / len(patients)), draws)
-    resampled = drawn @ patients
-    low, high = np.quantile(resampled[:, 0] / resampled[:, 1], [0.025, 0.975])
-    return Difference(float(rows["value"].mean()), (float(low), float(high)), int(rows["lesion_id"].nunique()))
+    return patient_mean(rows, "value", draws=draws, seed=seed)
 
 
 def separability_rows(tables, amounts, classes, *, draws, seed, run_seed):

@@ -23,7 +23,7 @@ def train_and_predict(run, trainer, training, tests, *, arm, amount, seed, fold,
     trainer : classifier.Trainer
     training : RoiSet
     tests : dict of str to RoiSet
-        ``cross_validation`` and, if there is one, ``independent``.
+        From :meth:`runs.Run.test_sets`.
     arm, amount, seed, fold
         Name the unit, here and in predictions.csv.
     keep_classifier : bool
@@ -59,13 +59,39 @@ def train_and_predict(run, trainer, training, tests, *, arm, amount, seed, fold,
             np.savez(temporary, mean_image=trained.mean_image, **probabilities)
     with np.load(path, allow_pickle=False) as file:
         probabilities = {name: file[name] for name in tests}
-    parts = [
-        prediction_frame(run, test, probabilities[name], arm=arm, amount=amount, test_set=name, seed=seed, fold=fold)
-        for name, test in tests.items()
-    ]
-    frame = pd.concat(parts, ignore_index=True)
+    frame = prediction_frames(run, tests, probabilities, arm=arm, amount=amount, seed=seed, fold=fold)
     frame.attrs["unit"] = str(path)
     return frame
+
+
+def fit_and_predict(run, fit, training, tests, *, arm, seed, fold):
+    """Fit one baseline on one fold's training lesions and predict every test set.
+
+    Parameters
+    ----------
+    run : Run
+    fit : callable
+        Takes the training RoiSet, returns a function from a RoiSet to (n, k) probabilities. It is handed nothing else.
+    training, tests
+        As in :func:`train_and_predict`.
+    arm, seed, fold
+        Name the unit in predictions.csv; its amount is 0: baselines are trained on the originals alone.
+
+    Returns
+    -------
+    DataFrame
+        Rows of predictions.csv.
+
+    Raises
+    ------
+    LeakError
+        If a patient under test stands behind the training images; nothing is fitted then.
+    """
+    for test in tests.values():
+        run.assert_clean(training, test, f"arm {arm}, seed {seed}, fold {fold}")
+    predict = fit(training)
+    probabilities = {name: predict(test) for name, test in tests.items()}
+    return prediction_frames(run, tests, probabilities, arm=arm, amount=0, seed=seed, fold=fold)
 
 
 def load_classifier(path):
@@ -103,14 +129,23 @@ def class_agreement(run, rois, seed, fold):
     return pd.DataFrame({"seed": seed, "fold": fold, "asked": rois.label, "named": named})
 
 
-def prediction_frame(run, test, probability, *, arm, amount, test_set, seed, fold):
-    """Return rows of predictions.csv for one test set.
+def prediction_frames(run, tests, probabilities, **unit):
+    """Return rows of predictions.csv for every test set.
 
     Parameters
     ----------
-    probability : (n, k)
-        Rows in the order of ``test``.
+    tests : dict of str to RoiSet
+        From :meth:`runs.Run.test_sets`.
+    probabilities : dict of str to (n, k)
+        Of the same sets, in the order of their ROIs.
+    **unit
+        ``arm``, ``amount``, ``seed`` and ``fold``.
     """
+    parts = [_prediction_frame(run, test, probabilities[name], test_set=name, **unit) for name, test in tests.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _prediction_frame(run, test, probability, *, arm, amount, test_set, seed, fold):
     names = np.array(run.classes)
     patient = dict(zip(run.everything.lesion_id, run.everything.patient_id, strict=True))
     frame = pd.DataFrame(

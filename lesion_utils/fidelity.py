@@ -22,7 +22,6 @@ MEASURES = ("kid", "density", "coverage")
 SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
 #: Which real ROIs of unseen patients are the yardstick; ``auto`` is the independent test set where a run has one.
 REFERENCES = ("auto", "independent", "cross_validation")
-GANS = ("dcgan", "acgan")
 
 
 # Measures of two sets of points
@@ -340,7 +339,7 @@ def generator_folder(state, gan, seed, fold, label):
     MissingInputError
         If none has finished.
     """
-    require_choice("gan", gan, GANS)
+    require_choice("gan", gan, gans.GANS)
     unit = f"seed{seed}_fold{fold}" + (f"_class{label}" if gan == "dcgan" else "")
     finished = sorted((state.folder / gan).glob(f"{unit}_*/history.csv"), key=lambda path: path.stat().st_mtime)
     if not finished:

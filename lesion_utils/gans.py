@@ -19,6 +19,8 @@ from .rois import RoiSet
 from .settings import require_choice, require_positive
 
 NOISES = ("uniform", "normal")
+#: Arms whose synthetic ROIs a run may hold.
+GANS = ("dcgan", "acgan")
 
 
 def discriminator_loss(real_logit, fake_logit):

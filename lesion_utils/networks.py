@@ -17,7 +17,7 @@ def cnn(classes, *, precision="float32", seed=0):
     Convolutions are 3x3 without padding; with 3 classes the network has exactly 1,273,347 parameters. Two things differ from the
     figure and change no output. ReLU stands after the pooling: the maximum of ReLUs is the ReLU of the maximum, and a quarter of
     the values remain to be rectified. And the last two rows and columns of pixels are left out at once: they reach only the odd
-    row and column, 29th of 29, that the second pooling drops, and without them the convolutions have 6 % less to do.
+    row and column, 29th of 29, that the second pooling drops, and without them the convolutions have 4 % less to do.
 
     Parameters
     ----------

@@ -50,6 +50,6 @@ def run_times(folder):
             row = pd.read_csv(path, sep="\t", na_values="-").iloc[-1]
             total += row["s"]
             lines.append(f"| {page} | {row['s'] / 60:.1f} | {row['max_rss'] / 1024:.1f} |")
-    lines.append(f"| all | {total / 60:.1f} | |")
+    lines.append(f"| sum of the parts, some of which ran side by side | {total / 60:.1f} | |")
     packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy", "scikit-learn", "jupyter-book"))
     return "\n".join(lines) + f"\n\nMade on {hardware()}, with Python {platform.python_version()}, {packages}.\n"

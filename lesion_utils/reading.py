@@ -18,14 +18,13 @@ import pandas as pd
 
 from .errors import DataError, MissingInputError, SettingsError
 from .files import write_csv, write_text
-from .gans import load_synthetic
+from .gans import GANS, load_synthetic
 from .runs import stream
 from .settings import require_choice
 from .units import fingerprint
 
 #: What the second question asks.
 ORIGINS = ("real", "synthetic")
-GANS = ("dcgan", "acgan")
 KEY_COLUMNS = ["study", "item", "origin", "class", "fold", "lesion_id", "sample"]
 KEY_FILE = "reader_study_key.csv"
 PAGE_FILE = "reader_study.html"

@@ -4,7 +4,6 @@ Every image that a network sees, original or augmented, is sampled here, once, s
 resample (paper sections 2.1 and 3.1).
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 
 from .errors import DataError
+from .settings import threads
 
 # A 64x64 image is too small to share among OpenCV's own threads.
 cv2.setNumThreads(1)
@@ -213,7 +213,7 @@ def warp(slices, lesion, matrices, *, window_level, window_width):
     # ROIs of one lesion in a row: its slice stays in the cache. Threads work side by side because OpenCV releases Python's lock.
     # Clipping many images at once costs a fifth of clipping one by one.
     parts = max(1, len(lesion) // 256)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         list(pool.map(sample, np.array_split(np.argsort(lesion, kind="stable"), parts)))
         list(pool.map(clip, np.array_split(images, parts)))
     return images

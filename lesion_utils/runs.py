@@ -199,6 +199,10 @@ class Run:
             parts.append(part)
         return sum(parts[1:], parts[0])
 
+    def test_sets(self, test):
+        """Return what a fold's model predicts: ``cross_validation``, its ``test``, and ``independent`` if the run has one."""
+        return {"cross_validation": test} | ({"independent": self.independent_test} if len(self.test) else {})
+
     def assert_clean(self, training, test, where):
         """Raise LeakError if a patient of ``test`` or of the independent test set stands behind ``training``."""
         assert_no_leak(training.patients, test.patients, where)

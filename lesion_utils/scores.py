@@ -179,8 +179,7 @@ def patient_interval(matrices, measure, *, draws=1000, seed=0):
     -------
     low, high : float
     """
-    n = len(matrices)
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws)
+    drawn = _drawn_patients(len(matrices), draws, seed)
     low, high = np.nanquantile(measure(np.tensordot(drawn, matrices, axes=1)), [0.025, 0.975])
     return float(low), float(high)
 
@@ -222,11 +221,28 @@ def paired_difference(new, old, *, draws, seed):
     if not len(both) == len(new) == len(old):
         raise ValueError("paired_difference: the two arms do not predict the same lesions; compare arms of one run")
     both["change"] = both["correct_new"].astype(int) - both["correct_old"].astype(int)
-    patients = both.groupby("patient_id")["change"].agg(["sum", "size"]).to_numpy(float)
-    drawn = np.random.default_rng(seed).multinomial(len(patients), np.full(len(patients), 1 / len(patients)), draws)
-    resampled = drawn @ patients
+    return patient_mean(both, "change", draws=draws, seed=seed)
+
+
+def patient_mean(rows, column, *, draws, seed):
+    """Return the mean of a column with its 95 % percentile interval over resamplings of whole patients, as a :class:`Difference`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``patient_id``, ``lesion_id`` and ``column``.
+    column : str
+    draws, seed : int
+    """
+    patients = rows.groupby("patient_id")[column].agg(["sum", "size"]).to_numpy(float)
+    resampled = _drawn_patients(len(patients), draws, seed) @ patients
     low, high = np.quantile(resampled[:, 0] / resampled[:, 1], [0.025, 0.975])
-    return Difference(float(both["change"].mean()), (float(low), float(high)), int(both["lesion_id"].nunique()))
+    return Difference(float(rows[column].mean()), (float(low), float(high)), int(rows["lesion_id"].nunique()))
+
+
+def _drawn_patients(n, draws, seed):
+    """Return (draws, n): how often each of n patients is drawn when n are drawn with replacement."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws)
 
 
 def points(difference):

@@ -169,6 +169,11 @@ def run_folder(run):
     return ROOT / os.path.expanduser(run)
 
 
+def threads():
+    """Return how many threads a notebook may use: those that the workflow gives it, else all cores."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+
+
 def require(path, command):
     """Return ``path`` if it exists.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
@@ -57,7 +58,7 @@ class ChosenSvm:
 
     def predict(self, features):
         """Return (n, k) float32 probabilities for (n, d) features; the most probable class is the SVM's answer."""
-        return softmax(_decisions(self.pipeline.decision_function(features)) / self.temperature).astype(np.float32)
+        return softmax(_decisions(self.pipeline.decision_function(features)) / self.temperature, axis=1).astype(np.float32)
 
 
 def fit_svm(features, label, patient, *, classes, seed, selector=None, each_class=False, kernels=KERNELS, costs=COSTS):
@@ -172,16 +173,10 @@ def fit_temperature(decisions, label):
     """
 
     def surprise(log_temperature):
-        return log_loss(label, softmax(decisions / np.exp(log_temperature)), labels=np.arange(decisions.shape[1]))
+        return log_loss(label, softmax(decisions / np.exp(log_temperature), axis=1), labels=np.arange(decisions.shape[1]))
 
     limit = np.log(100)
     return float(np.exp(minimize_scalar(surprise, bounds=(-limit, limit), method="bounded").x))
-
-
-def softmax(values):
-    """Return (n, k) probabilities for (n, k) float values."""
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _pipeline(selector, each_class):

@@ -3,7 +3,6 @@
 The paper's section 4.5 gives both to a support vector machine and compares them with its network (Table 6).
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -13,7 +12,7 @@ from skimage.feature import graycomatrix
 from skimage.filters import gabor_kernel
 
 from .errors import DataError, SettingsError
-from .experiment import prediction_frame
+from .settings import threads
 
 #: The paper's Table 6: weighted sensitivity (its total accuracy) and specificity; rows by our names of arms.
 PAPER_TABLE_6 = pd.DataFrame(
@@ -278,42 +277,7 @@ def gabor_features(images, bank):
         return np.stack(measures, axis=1).ravel()
 
     # Images side by side: OpenCV releases Python's lock while it filters.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         rows = list(pool.map(measure, images[..., 0]))
     names = [f"frequency {frequency:g}, {angle:g} degrees, {measure}" for frequency, angle in bank for measure in GABOR_MEASURES]
     return pd.DataFrame(np.reshape(rows, (-1, len(names))), columns=names)
-
-
-# In the experiment
-
-
-def fit_and_predict(run, fit, training, tests, *, arm, seed, fold):
-    """Fit one baseline on one fold's training lesions and predict every test set.
-
-    Parameters
-    ----------
-    run : Run
-    fit : callable
-        Takes the training RoiSet, returns a function from a RoiSet to (n, k) probabilities. It is handed nothing else.
-    training : RoiSet
-    tests : dict of str to RoiSet
-        ``cross_validation`` and, if there is one, ``independent``.
-    arm, seed, fold
-        Name the unit in predictions.csv; its amount is 0: baselines are trained on the originals alone.
-
-    Returns
-    -------
-    DataFrame
-        Rows of predictions.csv.
-
-    Raises
-    ------
-    LeakError
-        If a patient under test stands behind the training images; nothing is fitted then.
-    """
-    for test in tests.values():
-        run.assert_clean(training, test, f"arm {arm}, seed {seed}, fold {fold}")
-    predict = fit(training)
-    unit = {"arm": arm, "amount": 0, "seed": seed, "fold": fold}
-    parts = [prediction_frame(run, test, predict(test), test_set=name, **unit) for name, test in tests.items()]
-    return pd.concat(parts, ignore_index=True)

@@ -12,7 +12,6 @@ from test_gans import Counted, Recorder, assert_same
 
 from lesion_utils import acgan, gans, networks
 from lesion_utils.errors import MissingInputError
-from lesion_utils.settings import ROOT
 
 CLASSES = 3
 TINY = {
@@ -167,8 +166,3 @@ def test_first_normalisation_sees_the_noise_alone():
     one, other = (heard([noise, np.tile(acgan.class_weights(label, CLASSES), (6, 1))], training=True) for label in (0, 2))
     np.testing.assert_array_equal(one, other)
     assert np.std(one, axis=0).mean() > 0.3
-
-
-def test_source_is_what_the_notebook_shows():
-    text = (ROOT / "notebooks" / "04_acgan.ipynb").read_text(encoding="utf-8")
-    assert "acgan.acgan_step" in text and "networks.conditional_generator" in text

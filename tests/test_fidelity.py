@@ -250,7 +250,7 @@ def test_class_with_few_unseen_lesions_is_left_out_and_no_class_is_an_error():
         fidelity.count_reals({0: (training, unseen, "independent")}, training.classes, largest_half=50, neighbours=5)
 
 
-@pytest.mark.parametrize("gan", fidelity.GANS)
+@pytest.mark.parametrize("gan", gans.GANS)
 def test_saved_epochs_are_those_of_the_training_that_finished_last(tmp_path, gan):
     state, _ = small_run(tmp_path)
     with pytest.raises(MissingInputError, match=f"has no finished training: run notebooks/0[34]_{gan}"):

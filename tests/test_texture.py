@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import random_rois, round_lesions
+from scipy.special import softmax
 from skimage.feature import graycomatrix, graycoprops
 from skimage.filters import gabor
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import StandardScaler
 
-from lesion_utils import rois, scores, svm, texture
+from lesion_utils import experiment, rois, scores, svm, texture
 from lesion_utils.errors import DataError, LeakError, SettingsError
 from lesion_utils.rois import ROI_SIZE, extract_rois, lesion_geometry, roi_outlines
 from lesion_utils.runs import Run, write_json
@@ -320,7 +321,7 @@ def test_constant_features_are_harmless():
 def test_temperature_makes_probabilities_honest_and_changes_no_answer():
     random = np.random.default_rng(0)
     truth = random.normal(0, 1, (4000, 3))
-    label = np.array([random.choice(3, p=row) for row in svm.softmax(truth)])
+    label = np.array([random.choice(3, p=row) for row in softmax(truth, axis=1)])
     assert svm.fit_temperature(4 * truth, label) == pytest.approx(4, rel=0.1)
 
 
@@ -350,7 +351,7 @@ def test_predictions_have_the_columns_of_the_runs_file(run):
         asked.append(rois)
         return lambda rois: np.tile(np.float32([0.2, 0.5, 0.3]), (len(rois), 1))
 
-    frame = texture.fit_and_predict(run, fit, training, {"cross_validation": test}, **UNIT)
+    frame = experiment.fit_and_predict(run, fit, training, {"cross_validation": test}, **UNIT)
     assert asked == [training]
     assert frame["lesion_id"].tolist() == test.lesion_id.tolist() and set(frame["amount"]) == {0}
     assert set(frame["predicted"]) == {"class 1"} and set(frame["test_set"]) == {"cross_validation"}
@@ -366,11 +367,11 @@ def test_planted_leak_stops_the_flow_before_anything_is_fitted(run):
         raise AssertionError("fitted on a leak")
 
     with pytest.raises(LeakError, match="arm glcm, seed 0, fold 1: patients P"):
-        texture.fit_and_predict(run, fit, leaked, {"cross_validation": test}, **UNIT)
+        experiment.fit_and_predict(run, fit, leaked, {"cross_validation": test}, **UNIT)
     stray = random_rois(3, classes=3)
     with pytest.raises(LeakError):
         tests = {"cross_validation": test, "independent": replace(stray, patients=frozenset(run.cohort.patient_id[:1].tolist()))}
-        texture.fit_and_predict(run, fit, training, tests, **UNIT)
+        experiment.fit_and_predict(run, fit, training, tests, **UNIT)
 
 
 def test_leak_planted_in_the_folds_is_caught_when_the_flow_asks_for_its_sets(run):
