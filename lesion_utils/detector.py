@@ -8,11 +8,11 @@ import numpy as np
 from . import classifier, networks
 from .errors import SettingsError
 from .files import atomic_path
-from .gans import load_synthetic
 from .progress import progress
 from .reading import ORIGINS, eight_bit
 from .rois import RoiSet
 from .runs import stream
+from .sampling import load_synthetic
 from .units import fingerprint
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import seaborn as sns
 from matplotlib.ticker import NullLocator
 
-from .fidelity import MEASURES, SPACES
+from .fidelity import SPACES
 from .figures import WIDTH
+from .likeness import MEASURES
 
 _BLUE, _ORANGE = sns.color_palette("colorblind", 2)
 #: Colour and marker: the floor, the GAN's training images, the GAN.

@@ -18,8 +18,9 @@ import pandas as pd
 
 from .errors import DataError, MissingInputError, SettingsError
 from .files import write_csv, write_text
-from .gans import GANS, load_synthetic
+from .gans import GANS
 from .runs import stream
+from .sampling import load_synthetic
 from .settings import require_choice
 from .units import fingerprint
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from conftest import random_rois
 from test_gans import Counted, Recorder, assert_same
 
-from lesion_utils import acgan, gans, networks
+from lesion_utils import acgan, gans, networks, sampling
 from lesion_utils.errors import MissingInputError
 
 CLASSES = 3
@@ -119,13 +119,13 @@ def test_it_learns_to_name_the_classes_and_keeps_its_discriminator(gan, tmp_path
 def test_class_and_noise_both_change_what_is_drawn():
     generator = networks.conditional_generator(CLASSES, width=16, seed=3)
     draw = {"noise": "uniform", "seed": 5}
-    first = gans.sample_images(generator, 4, class_weights=acgan.class_weights(0, CLASSES), **draw)
-    other = gans.sample_images(generator, 4, class_weights=acgan.class_weights(2, CLASSES), **draw)
-    between = gans.sample_images(generator, 4, class_weights=[0.5, 0, 0.5], **draw)
+    first = sampling.sample_images(generator, 4, class_weights=acgan.class_weights(0, CLASSES), **draw)
+    other = sampling.sample_images(generator, 4, class_weights=acgan.class_weights(2, CLASSES), **draw)
+    between = sampling.sample_images(generator, 4, class_weights=[0.5, 0, 0.5], **draw)
     assert first.shape == (4, 64, 64, 1) and first.min() >= 0 and first.max() <= 1
     for one, two in ((first, other), (first, between), (between, other), (first[:1], first[1:2])):
         assert not np.array_equal(one, two)
-    again = gans.sample_images(generator, 4, class_weights=acgan.class_weights(0, CLASSES), **draw)
+    again = sampling.sample_images(generator, 4, class_weights=acgan.class_weights(0, CLASSES), **draw)
     np.testing.assert_array_equal(first, again)
 
 

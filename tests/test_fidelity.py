@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import random_rois, round_lesions
 
-from lesion_utils import fidelity, fidelity_figures, gans, memorisation, networks
+from lesion_utils import fidelity, fidelity_figures, gans, likeness, memorisation, networks, sampling
 from lesion_utils.errors import DataError, LeakError, MissingInputError, SettingsError
 from lesion_utils.rois import extract_rois
 from lesion_utils.runs import stream
@@ -39,27 +39,27 @@ def test_kid_is_the_double_loop_over_all_pairs():
         expected += sign * sum(pairs) / len(pairs)
     across = [kernel(x, y) for x in first for y in second]
     expected -= 2 * sum(across) / len(across)
-    assert fidelity.kid(first, second) == pytest.approx(expected, rel=1e-12)
-    assert fidelity.kid(first, second) == pytest.approx(fidelity.kid(second, first), rel=1e-12)
+    assert likeness.kid(first, second) == pytest.approx(expected, rel=1e-12)
+    assert likeness.kid(first, second) == pytest.approx(likeness.kid(second, first), rel=1e-12)
 
 
 @pytest.mark.parametrize("sizes", [(6, 6), (5, 15)])
 def test_kid_of_like_distributions_is_zero_on_average_however_small_the_sets(sizes):
     random = np.random.default_rng(0)
-    values = [fidelity.kid(random.normal(size=(sizes[0], 4)), random.normal(size=(sizes[1], 4))) for _ in range(4000)]
+    values = [likeness.kid(random.normal(size=(sizes[0], 4)), random.normal(size=(sizes[1], 4))) for _ in range(4000)]
     error = np.std(values) / np.sqrt(len(values))
     assert abs(np.mean(values)) < 4 * error and min(values) < 0 < max(values)
     # A point's likeness to itself, left in, would show: the biased form lies far above zero.
     first, second = random.normal(size=(sizes[0], 4)), random.normal(size=(sizes[1], 4))
-    biased = sum(fidelity.polynomial_kernel(part, part).mean() for part in (first, second))
-    assert biased - 2 * fidelity.polynomial_kernel(first, second).mean() > 10 * error
+    biased = sum(likeness.polynomial_kernel(part, part).mean() for part in (first, second))
+    assert biased - 2 * likeness.polynomial_kernel(first, second).mean() > 10 * error
 
 
 def test_kid_grows_with_a_planted_shift():
-    values = [fidelity.kid(points(200), points(200, seed=1, shift=shift)) for shift in (0, 0.3, 0.6, 1.2)]
+    values = [likeness.kid(points(200), points(200, seed=1, shift=shift)) for shift in (0, 0.3, 0.6, 1.2)]
     assert abs(values[0]) < values[1] < values[2] < values[3]
     with pytest.raises(DataError, match="two ROIs in each set; these have 1 and 5"):
-        fidelity.kid(points(1), points(5))
+        likeness.kid(points(1), points(5))
 
 
 # Density and coverage
@@ -71,12 +71,12 @@ def test_density_and_coverage_are_the_loops_of_their_definition():
     for i, point in enumerate(real):
         radius = sorted(np.linalg.norm(point - one) for j, one in enumerate(real) if j != i)[k - 1]
         inside[i] = [np.linalg.norm(point - one) < radius for one in other]
-    found = fidelity.density_coverage(real, other, k)
+    found = likeness.density_coverage(real, other, k)
     assert found == pytest.approx((inside.sum() / (k * 9), inside.any(axis=1).mean()))
 
 
 def test_like_distributions_have_density_and_coverage_near_one():
-    found = np.array([fidelity.density_coverage(points(150, seed=s), points(150, seed=100 + s), 5) for s in range(20)])
+    found = np.array([likeness.density_coverage(points(150, seed=s), points(150, seed=100 + s), 5) for s in range(20)])
     np.testing.assert_allclose(found.mean(axis=0), [1, 1 - 0.5**5], atol=0.03)
 
 
@@ -85,13 +85,13 @@ def test_mode_collapse_lowers_coverage_and_noise_lowers_density():
     real = random.normal(size=(200, 4)) + 8 * (np.arange(200) % 4)[:, None]
     like = random.normal(size=(200, 4)) + 8 * (np.arange(200) % 4)[:, None]
     collapsed = random.normal(size=(200, 4)) * 0.5  # one of four kinds, and less of it
-    density, coverage = fidelity.density_coverage(real, collapsed, 5)
-    assert coverage < 0.26 < 0.9 < fidelity.density_coverage(real, like, 5)[1]
+    density, coverage = likeness.density_coverage(real, collapsed, 5)
+    assert coverage < 0.26 < 0.9 < likeness.density_coverage(real, like, 5)[1]
     assert density > 1, "the images crowd where real ones are dense"
-    assert fidelity.density_coverage(real, like + random.normal(0, 3, like.shape), 5)[0] < 0.3
+    assert likeness.density_coverage(real, like + random.normal(0, 3, like.shape), 5)[0] < 0.3
     for neighbours in (0, 200):
         with pytest.raises(SettingsError, match=f"'neighbours' is {neighbours}; 200 real ROIs allow 1 to 199"):
-            fidelity.density_coverage(real, like, neighbours)
+            likeness.density_coverage(real, like, neighbours)
 
 
 # Halves
@@ -103,30 +103,30 @@ def test_halves_part_patients_and_are_as_large_as_promised(counts):
     random = np.random.default_rng(0)
     sizes, deals = [], set()
     for _ in range(50):
-        one, two = fidelity.halves(patient, random)
+        one, two = likeness.halves(patient, random)
         assert sorted([*one, *two]) == list(range(len(patient)))
         assert set(patient[one]).isdisjoint(patient[two])
         sizes.append(min(len(one), len(two)))
         deals.add(tuple(sorted(one)))
-    assert min(sizes) >= fidelity.half_size(patient) >= 1
+    assert min(sizes) >= likeness.half_size(patient) >= 1
     assert len(deals) > 1
 
 
 def test_of_a_single_patient_there_are_no_halves():
-    assert fidelity.half_size(np.array(["P1"] * 9)) == 0 == fidelity.half_size(np.array([]))
+    assert likeness.half_size(np.array(["P1"] * 9)) == 0 == likeness.half_size(np.array([]))
 
 
 def test_chosen_patients_come_whole_and_suffice_for_the_halves():
     patient = np.repeat([f"P{number}" for number in range(10)], 3)
-    chosen = fidelity.choose_patients(patient, 5, seed=1)
+    chosen = likeness.choose_patients(patient, 5, seed=1)
     assert len(chosen) == 12 and set(np.unique(patient[chosen], return_counts=True)[1]) == {3}
-    assert fidelity.half_size(patient[chosen]) == 5
-    assert fidelity.choose_patients(patient, 99, seed=1).tolist() == list(range(30))
+    assert likeness.half_size(patient[chosen]) == 5
+    assert likeness.choose_patients(patient, 99, seed=1).tolist() == list(range(30))
 
 
 def compared(real, patient, others, **more):
     settings = {"largest_half": 99, "subsets": 30, "neighbours": 3, "seed": 0}
-    return fidelity.compare(real, patient, others, **(settings | more))
+    return likeness.compare(real, patient, others, **(settings | more))
 
 
 def test_all_sets_have_one_size_and_follow_the_seed():
@@ -156,7 +156,7 @@ def test_blocks_of_the_comparison_are_the_measures_themselves():
     for half in (range(6), range(6, 12)):
         for chosen in combinations(half, 3):
             reference = real[list(chosen)]
-            possible[round(fidelity.kid(reference, other), 9)] = fidelity.density_coverage(reference, other, 2)
+            possible[round(likeness.kid(reference, other), 9)] = likeness.density_coverage(reference, other, 2)
     measured = frame[frame["set"] == "dcgan"]
     assert set(frame["n"]) == {3} and len(measured) == 6
     for row in measured.itertuples():
@@ -270,7 +270,7 @@ def test_saved_epochs_are_those_of_the_training_that_finished_last(tmp_path, gan
     samples = fidelity.epoch_samples(state, gan, 0, 1, 2, 3, noise="uniform")
     assert list(samples) == [2, 10] and samples[2].shape == (3, 64, 64, 1)
     if gan == "dcgan":
-        expected = gans.sample_images(gans.load_generator(folder, 2), 3, noise="uniform", seed=stream(0, "sampling", 1, 2))
+        expected = sampling.sample_images(gans.load_generator(folder, 2), 3, noise="uniform", seed=stream(0, "sampling", 1, 2))
         np.testing.assert_array_equal(samples[2], expected)
 
 
@@ -289,7 +289,7 @@ def measured_twice():
 def test_rows_name_set_epoch_space_and_fold():
     measured = measured_twice()
     rows = pd.DataFrame(fidelity.fidelity_rows(measured, gan="dcgan", classes=["cyst", "other"], seed=3))
-    assert set(rows["metric"]) == {f"{measure}_{space}" for measure in fidelity.MEASURES for space in fidelity.SPACES}
+    assert set(rows["metric"]) == {f"{measure}_{space}" for measure in likeness.MEASURES for space in fidelity.SPACES}
     assert len(rows) == 2 * 2 * 3 * 5 * 3  # classes, spaces, measures, sets, folds and all
     epochs = rows[rows["table"] == "fidelity_epochs"]
     assert set(epochs["arm"]) == {"dcgan"} and set(epochs["amount"]) == {5, 10}

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from conftest import random_rois
 
-from lesion_utils import gans, networks
+from lesion_utils import gans, networks, sampling
 from lesion_utils.classifier import Trainer
 from lesion_utils.errors import LesionBookError, MissingInputError, SettingsError
 from lesion_utils.rois import RoiSet
@@ -330,18 +330,18 @@ def test_half_written_checkpoint_is_never_read(gan, tmp_path, monkeypatch):
 def test_samples_are_nested_in_range_and_follow_the_seed():
     generator = networks.generator(width=16, seed=1)
     generator.get_layer("upsample_4").kernel.assign(1e5 * generator.get_layer("upsample_4").kernel)  # untrained, it draws grey
-    many = gans.sample_images(generator, 40, noise="uniform", seed=3, batch_size=16)
+    many = sampling.sample_images(generator, 40, noise="uniform", seed=3, batch_size=16)
     assert many.shape == (40, 64, 64, 1) and many.dtype == np.float32
     assert many.min() >= 0 and many.max() <= 1 and 0.05 < many.std() < 0.4
     for n in (1, 16, 25):
         # A batch of another size may be summed in another order: the last bits are free.
-        few = gans.sample_images(generator, n, noise="uniform", seed=3, batch_size=16)
+        few = sampling.sample_images(generator, n, noise="uniform", seed=3, batch_size=16)
         np.testing.assert_allclose(few, many[:n], atol=1e-5)
-    other = gans.sample_images(generator, 40, noise="uniform", seed=4)
+    other = sampling.sample_images(generator, 40, noise="uniform", seed=4)
     assert np.abs(other - many).max() > 1e-3
-    normal = gans.sample_images(generator, 40, noise="normal", seed=3)
+    normal = sampling.sample_images(generator, 40, noise="normal", seed=3)
     assert np.std(normal) > 1.3 * np.std(many), "normal noise reaches further"
-    assert gans.sample_images(generator, 0, noise="normal", seed=3).shape == (0, 64, 64, 1)
+    assert sampling.sample_images(generator, 0, noise="normal", seed=3).shape == (0, 64, 64, 1)
 
 
 def test_range_of_tanh_becomes_zero_to_one():
@@ -349,16 +349,16 @@ def test_range_of_tanh_becomes_zero_to_one():
         assert noise.shape == (3, 100) and training is False
         return tf.constant([-1.0, 0.0, 1.0])[:, None, None, None] * tf.ones((3, 64, 64, 1))
 
-    images = gans.sample_images(ends, 3, noise="normal", seed=0)
+    images = sampling.sample_images(ends, 3, noise="normal", seed=0)
     np.testing.assert_array_equal(images.mean(axis=(1, 2, 3)), [0, 0.5, 1])
 
 
 def test_synthetic_rois_come_back_with_the_patients_behind_them(tmp_path):
     rois = RoiSet(random_rois(6).images, np.array([0, 0, 1, 1, 2, 2]), frozenset({"P0002", "P0011"}), np.full(6, ""))
     path = tmp_path / "synthetic" / "dcgan.npz"
-    gans.save_synthetic(path, rois)
+    sampling.save_synthetic(path, rois)
     assert os.listdir(path.parent) == ["dcgan.npz"]
-    loaded = gans.load_synthetic(path)
+    loaded = sampling.load_synthetic(path)
     assert loaded.patients == rois.patients and set(loaded.lesion_id) == {""}
     np.testing.assert_array_equal(loaded.label, rois.label)
     assert loaded.images.dtype == np.float32 and loaded.images.shape == rois.images.shape
@@ -367,4 +367,4 @@ def test_synthetic_rois_come_back_with_the_patients_behind_them(tmp_path):
 
 def test_synthetic_rois_that_are_not_there_are_an_error(tmp_path):
     with pytest.raises(MissingInputError, match="dcgan_seed0_fold1.npz is missing; make it with: make book PROFILE=quick"):
-        gans.load_synthetic(tmp_path / "dcgan_seed0_fold1.npz", "make book PROFILE=quick")
+        sampling.load_synthetic(tmp_path / "dcgan_seed0_fold1.npz", "make book PROFILE=quick")

@@ -16,7 +16,7 @@ NOTEBOOKS = settings.notebooks()
 BOOKS = {name: nbformat.read(path, 4) for name, path in NOTEBOOKS.items()}
 #: Beside lesion_utils and the standard library: what anyone who works with data knows.
 STANDARD_STACK = {"cv2", "IPython", "keras", "matplotlib", "myst_nb", "numpy", "pandas", "scipy", "seaborn", "skimage", "sklearn"}
-FIGURE_CALL = re.compile(r"figures\.(?!use_style|show_source|class_colours|WIDTH|PAPER)\w+\(|plt\.subplots\(")
+FIGURE_CALL = re.compile(r"diagrams\.\w+\(|figures\.(?!use_style|show_source|class_colours|WIDTH|PAPER)\w+\(|plt\.subplots\(")
 
 each_notebook = pytest.mark.parametrize("name", NOTEBOOKS)
 

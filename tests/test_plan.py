@@ -10,9 +10,10 @@ from conftest import make_table, write_rows
 from lesion_utils import networks, phantom, plan
 from lesion_utils.augment import nested_group
 from lesion_utils.errors import DataError, SettingsError
-from lesion_utils.plan import Lesions, Rates, count_lesions, count_work
+from lesion_utils.plan import Rates
 from lesion_utils.settings import run_parameters
 from lesion_utils.splits import patient_folds
+from lesion_utils.work import Lesions, count_lesions, count_work
 
 PAPER_LESIONS = Lesions((53, 64, 65), 78, 900)
 

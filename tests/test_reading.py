@@ -10,7 +10,7 @@ from conftest import round_lesions
 from scipy.stats import norm
 from statsmodels.stats.inter_rater import fleiss_kappa
 
-from lesion_utils import agreement, detector, gans, reader_tables
+from lesion_utils import agreement, detector, reader_tables, sampling
 from lesion_utils.answers import ANSWER_COLUMNS, machine_answers, read_answers, read_readers, reader_paths
 from lesion_utils.errors import DataError, LeakError, MissingInputError, SettingsError
 from lesion_utils.reading import (
@@ -76,7 +76,7 @@ def save_synthetic(state, fold, per_class, patients, classes=3):
     label = np.repeat(np.arange(classes), per_class)
     images = random.random((len(label), 64, 64, 1), np.float32)
     synthetic = RoiSet(images, label, patients, np.full(len(label), ""))
-    gans.save_synthetic(state.synthetic_path("dcgan", 0, fold), synthetic)
+    sampling.save_synthetic(state.synthetic_path("dcgan", 0, fold), synthetic)
 
 
 # --- which ROIs are shown ------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_images_are_those_that_the_key_names(run):
     for row, image in zip(study.key.itertuples(), study.images, strict=True):
         source = originals.get(row.lesion_id)
         if row.origin == "synthetic":
-            source = gans.load_synthetic(run.synthetic_path("dcgan", 0, row.fold)).images[row.sample]
+            source = sampling.load_synthetic(run.synthetic_path("dcgan", 0, row.fold)).images[row.sample]
         assert np.abs(image - source).max() <= 0.5 / 255 + 1e-6
 
 
@@ -571,9 +571,9 @@ def test_detector_is_trained_on_neither_the_studys_rois_nor_its_patients(run):
 
 def test_detector_that_would_have_seen_a_test_patient_is_a_leak(run):
     study = make_study(run)
-    synthetic = gans.load_synthetic(run.synthetic_path("dcgan", 0, 1))
+    synthetic = sampling.load_synthetic(run.synthetic_path("dcgan", 0, 1))
     leaking = RoiSet(synthetic.images, synthetic.label, frozenset(run.cohort.patient_id.tolist()), synthetic.lesion_id)
-    gans.save_synthetic(run.synthetic_path("dcgan", 0, 1), leaking)
+    sampling.save_synthetic(run.synthetic_path("dcgan", 0, 1), leaking)
     with pytest.raises(LeakError, match="real-or-synthetic classifier, seed 0, fold 1"):
         detector.training_set(run, study, gan="dcgan", seed=0, fold=1, classic_amount=0, rois=30)
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import random_rois, round_lesions
 
-from lesion_utils import experiment, gans, runs, scores
+from lesion_utils import experiment, runs, sampling, scores
 from lesion_utils.augment import augmented_rois, nested_group
 from lesion_utils.errors import DataError, LeakError, MissingInputError
 from lesion_utils.rois import RoiSet, extract_rois
@@ -307,8 +307,8 @@ def test_synthetic_rois_of_a_gan_that_saw_a_test_patient_are_caught_even_from_th
     training, test = run.fold_sets(0, 0, 10)
     clean = training + synthetic(training.patients)
     unit(run, clean, {"cross_validation": test})
-    gans.save_synthetic(tmp_path / "stray.npz", synthetic(training.patients | {min(test.patients)}))
-    stray = gans.load_synthetic(tmp_path / "stray.npz").first_of_each_class(1, 3)
+    sampling.save_synthetic(tmp_path / "stray.npz", synthetic(training.patients | {min(test.patients)}))
+    stray = sampling.load_synthetic(tmp_path / "stray.npz").first_of_each_class(1, 3)
     for leaked in (training + stray, stray):
         with pytest.raises(LeakError, match=f"patients {min(test.patients)} are in the test set"):
             unit(run, leaked, {"cross_validation": test}, arm="dcgan")

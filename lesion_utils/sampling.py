@@ -1,0 +1,67 @@
+"""Synthetic ROIs: drawn from a trained generator, kept in a file with the patients behind them, and read again."""
+
+from pathlib import Path
+
+import numpy as np
+from keras import ops
+
+from . import networks
+from .errors import MissingInputError
+from .files import atomic_path
+from .gans import draw_noise
+from .rois import RoiSet
+
+
+def sample_images(generator, n, *, noise, seed, class_weights=None, batch_size=256):
+    """Draw ``n`` images; the first m of them are the same for any n of at least m, so groups are nested.
+
+    Parameters
+    ----------
+    generator : keras.Model
+    n : int
+    noise : str
+        ``uniform`` or ``normal``.
+    seed : int
+    class_weights : (k,) float, optional
+        What to ask a conditional generator for: a single 1, or a mixture of classes.
+
+    Returns
+    -------
+    (n, 64, 64, 1) float32 in [0, 1]
+    """
+    random = np.random.default_rng(seed)
+    vectors = np.stack([draw_noise(networks.NOISE_SIZE, noise, random) for _ in range(n)]) if n else np.zeros((0, 100))
+    images = []
+    for start in range(0, n, batch_size):
+        part = vectors[start : start + batch_size]
+        if class_weights is not None:
+            part = [part, np.tile(np.float32(class_weights), (len(part), 1))]
+        images.append(ops.convert_to_numpy(generator(part, training=False)))
+    images = np.concatenate(images) if images else np.zeros((0, 64, 64, 1), np.float32)
+    return np.clip((images + 1) / 2, 0, 1)
+
+
+def save_synthetic(path, rois):
+    """Write synthetic ROIs (16 bit a pixel: steps of 1/65535 of the window) with the patients their GANs were trained on."""
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            images=np.round(rois.images * 65535).astype(np.uint16),
+            label=rois.label,
+            patients=np.array(sorted(rois.patients)),
+        )
+
+
+def load_synthetic(path, command="make book"):
+    """Read what :func:`save_synthetic` wrote, as a RoiSet.
+
+    Raises
+    ------
+    MissingInputError
+        If the file is not there, saying that ``command`` makes it.
+    """
+    if not Path(path).exists():
+        raise MissingInputError(f"{path} is missing; make it with: {command}")
+    with np.load(path, allow_pickle=False) as file:
+        images, label, patients = file["images"], file["label"], file["patients"]
+    return RoiSet(images.astype(np.float32) / 65535, label, frozenset(patients.tolist()), np.full(len(label), "", dtype="<U1"))
