@@ -41,7 +41,7 @@ lint: .venv/test  ## style, spelling, and that no notebook holds outputs
 	$(RUN) -m codespell_lib
 	$(RUN) -m nbstripout --keep-id --verify notebooks/*.ipynb
 
-bench: .venv/bench  ## speed, side by side with the usual way of doing it, and what bfloat16 costs (about 25 minutes)
+bench: .venv/bench  ## speed, side by side with the usual way of doing it, and what bfloat16 costs
 	@for benchmark in classic_augmentation cnn_training bfloat16_accuracy texture tsne; do \
 		$(RUN) "benchmarks/$$benchmark.py" 2>.venv/bench.log || { cat .venv/bench.log; exit 1; }; echo; done
 

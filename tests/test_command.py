@@ -109,7 +109,8 @@ def test_run_that_is_being_made_is_not_made_twice(name):
 
 
 def small_notebook(path, *cells):
-    parameters = nbformat.v4.new_code_cell('run = ""  # folder\ndata = ""  # table', metadata={"tags": ["parameters"]})
+    lines = 'run = ""  # folder\ndata = ""  # table\nreader_files = []  # answers'
+    parameters = nbformat.v4.new_code_cell(lines, metadata={"tags": ["parameters"]})
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     book = nbformat.v4.new_notebook(cells=[parameters, *map(nbformat.v4.new_code_cell, cells)], metadata=kernel)
     path.write_text(nbformat.writes(book), encoding="utf-8")
@@ -142,6 +143,14 @@ def test_notebook_is_executed_from_the_root_and_forgets_where_the_table_is(tmp_p
     assert 'data = \\"lesions.csv\\"' in text
     notebook.cells[-1].source = ""
     assert "own" not in nbformat.writes(notebook) and str(tmp_path / "run") not in json.dumps(notebook.metadata)
+
+
+def test_names_of_readers_files_stay_out_of_the_notebook(tmp_path, own_environment):
+    code, output = execute(tmp_path, "print(len(reader_files))", reader_files=["readers/dr_jane_doe.csv", "b.csv"])
+    assert code == 0
+    assert nbformat.read(output, 4).cells[-1].outputs[0].text == "2\n"
+    text = output.read_text(encoding="utf-8")
+    assert "jane" not in text and 'reader_files = [\\"reader.csv\\"]' in text
 
 
 @pytest.mark.parametrize(

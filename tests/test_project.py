@@ -1,6 +1,7 @@
 """What the project says of itself in several files must agree: packages, versions, licences, contents."""
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -158,3 +159,35 @@ def test_project_files_hold_no_machine_paths():
         text = read(name)
         assert not re.search(r"(?<![\w.:/])/(?:home|root|work|mnt|opt|Users)/", text), name
         assert not re.search(r"file:|index-url|find-links", text), name
+
+
+def rules():
+    """Return the modules that each rule of the workflow declares, by the notebook that it executes."""
+    text = read("Snakefile")
+    lists = {name: ast.literal_eval(re.search(rf"^{name} = (\[.*\])$", text, re.M)[1]) for name in ("BASE", "NETS")}
+    declared = {}
+    for notebook, words in re.findall(r'source\("(\w+)"((?:, (?:"\w+"|\*\w+))*)\)', text):
+        modules = [*re.findall(r'"(\w+)"', words), *(name for part in re.findall(r"\*(\w+)", words) for name in lists[part])]
+        declared.setdefault(notebook, []).append(set(modules))
+    return declared
+
+
+def notebook_imports(path):
+    """Return the modules of the package that a notebook imports itself."""
+    found = set()
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for node in ast.walk(ast.parse("".join(cell["source"]))) if cell["cell_type"] == "code" else ():
+            if isinstance(node, ast.ImportFrom) and node.module == "lesion_utils":
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module.startswith("lesion_utils."):
+                found.add(node.module.split(".")[1])
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_changed_module_runs_the_notebooks_that_import_it(path):
+    declared = rules()
+    assert path.stem in declared, "no rule executes it"
+    for modules in declared[path.stem]:
+        assert {name for name in modules if not (ROOT / "lesion_utils" / f"{name}.py").is_file()} == set()
+        assert notebook_imports(path) - modules - declared["01_data"][0] == set(), "what 01_data declares runs all the rest"
