@@ -7,7 +7,7 @@ ROOT = Path(workflow.basedir)
 THREADS = int(config.get("cores", 2))
 HALF = max(1, THREADS // 2)
 COMMAND = f'"{sys.executable}" -m lesion_utils'
-BASE = ["cohort", "errors", "files", "rois", "settings", "splits", "runs", "augment", "scores", "figures", "progress"]
+BASE = ["cohort", "errors", "files", "rois", "settings", "splits", "runs", "augment", "scores", "figures", "progress", "parallel"]
 NETS = ["networks", "classifier", "experiment", "units"]
 
 shell.prefix(f'cd "{ROOT}" && ')
@@ -49,7 +49,7 @@ rule classic_augmentation:
 
 # The paper trains its GANs on the classic group that classified best, so the classic half of the classification comes first.
 rule classic_groups:
-    input: source("05_classification", "diagrams", "gans", "sampling", *BASE, *NETS), "parameters/05_classification_classic.yml", rules.classic_augmentation.output
+    input: source("05_classification", "diagrams", "selection", "gans", "sampling", *BASE, *NETS), "parameters/05_classification_classic.yml", rules.classic_augmentation.output
     output: "classic/05_classification.ipynb", "chosen/classic.json"
     threads: THREADS
     benchmark: "benchmarks/classic_groups.tsv"
@@ -77,7 +77,7 @@ rule acgan:
 
 
 rule classification:
-    input: source("05_classification", "diagrams", "gans", "sampling", *BASE, *NETS), "parameters/05_classification.yml", rules.dcgan.output, rules.acgan.output
+    input: source("05_classification", "diagrams", "selection", "gans", "sampling", *BASE, *NETS), "parameters/05_classification.yml", rules.dcgan.output, rules.acgan.output
     output: "book/notebooks/05_classification.ipynb", "results/05_classification.csv", "predictions/05_classification.csv"
     threads: THREADS
     benchmark: "benchmarks/classification.tsv"
@@ -121,10 +121,31 @@ rule fidelity:
     shell: execute("10_fidelity", threads=HALF)
 
 
+rule controls:
+    input:
+        source("11_controls", "controls", "controls_results", "controls_figures", "selection", "gans", "sampling", *BASE, *NETS),
+        "parameters/11_controls.yml", rules.classification.output,
+    output: "book/notebooks/11_controls.ipynb", "results/11_controls.csv", "predictions/11_controls.csv"
+    threads: THREADS
+    benchmark: "benchmarks/controls.tsv"
+    shell: execute("11_controls")
+
+
+# Nothing is trained here: the statistics of what all other notebooks have predicted.
+rule statistics:
+    input:
+        source("12_statistics", "comparison", "comparison_rows", "comparison_tables", "comparison_figures", "measures", "power", "selection", *BASE),
+        "parameters/12_statistics.yml", rules.classification.output, rules.texture_baselines.output, rules.controls.output,
+    output: "book/notebooks/12_statistics.ipynb", "results/12_statistics.csv"
+    threads: HALF
+    benchmark: "benchmarks/statistics.tsv"
+    shell: execute("12_statistics", threads=HALF)
+
+
 rule results:
     input:
         rules.dcgan.output, rules.acgan.output, rules.classification.output, rules.tsne.output, rules.texture_baselines.output,
-        rules.reader_study.output, rules.fidelity.output,
+        rules.reader_study.output, rules.fidelity.output, rules.controls.output, rules.statistics.output,
     output: "results.csv", "predictions.csv"
     shell: f'{COMMAND} join "{Path.cwd()}"'
 
@@ -140,7 +161,7 @@ rule summary:
 rule book:
     input:
         [rule.output[0] for rule in (rules.data, rules.classic_augmentation, rules.dcgan, rules.acgan, rules.classification)],
-        [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary, rules.fidelity)],
+        [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary, rules.fidelity, rules.controls, rules.statistics)],
         ROOT / "_config.yml", ROOT / "_toc.yml", [path for path in sorted((ROOT / "book").rglob("*.*")) if path.is_file() and path.suffix != ".pyc"],
     output: "html/index.html"
     threads: THREADS

@@ -122,8 +122,8 @@ def _notebook(options):
     if "data" in settings.notebook_defaults(options.source):
         parameters.setdefault("data", os.environ.get(DATA_VARIABLE, ""))
     settings.check_parameters(parameters, settings.notebook_defaults(options.source), str(options.file))
-    # The number of threads changes the last bits of sums, so it is fixed for every kernel.
-    for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    # The number of threads changes the last bits of sums in linear algebra, so it is fixed for every kernel. TensorFlow has one.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(options.threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -10,9 +10,11 @@ from keras import ops
 
 from . import networks
 from .errors import LesionBookError
-from .settings import require_positive
+from .settings import require_positive, threads
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
+# It makes long sums into temporary variables that bear the names of their nodes: two networks alike, trained at once, collide.
+tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,7 @@ class Trainer:
         ----------
         training : RoiSet
         seed : int
-            Initial weights, dropout and the order of images. The same seed gives the same bits on the same machine with the same
-            number of threads in float32.
+            Initial weights, dropout and the order of images. The same seed gives the same bits on the same machine.
         on_epoch : callable, optional
             Called with (epoch, mean loss) after each epoch.
         where : str
@@ -122,6 +123,11 @@ class Trainer:
                 on_epoch(epoch, loss_sum / n)
         copy_variables(self._model.variables, fresh.variables)
         return Classifier(fresh, mean_image)
+
+
+def trainers(classes, **settings):
+    """Return a :class:`Trainer` for each thread that the notebook may use, for :func:`experiment.train_all`."""
+    return [Trainer(classes, **settings) for _ in range(threads())]
 
 
 def _compile_steps(model, optimizer):

@@ -12,11 +12,11 @@ from .progress import progress
 from .reading import ORIGINS, eight_bit
 from .rois import RoiSet
 from .runs import stream
-from .sampling import load_synthetic
+from .sampling import chosen_synthetic
 from .units import fingerprint
 
 
-def training_set(state, study, *, gan, seed, fold, classic_amount, rois):
+def training_set(state, study, *, gan, seed, fold, rois):
     """Return what the detector of one fold is trained on: as many real as synthetic images, class by class.
 
     Parameters
@@ -26,8 +26,6 @@ def training_set(state, study, *, gan, seed, fold, classic_amount, rois):
         Its own synthetic ROIs are left out of the training.
     gan : str
     seed, fold : int
-    classic_amount : int
-        Classic augmentations of the fold; real images are the training originals, then these.
     rois : int
         Most images of each kind.
 
@@ -44,9 +42,9 @@ def training_set(state, study, *, gan, seed, fold, classic_amount, rois):
     SettingsError
         If the study left no synthetic ROI to train on.
     """
-    training, _ = state.fold_sets(seed, fold, classic_amount)
+    training, _ = state.fold_sets(seed, fold, state.chosen("classic", seed, fold)["amount"])
     shown = study.key.query("origin == 'synthetic' and fold == @fold")["sample"].to_numpy()
-    synthetic = load_synthetic(state.synthetic_path(gan, seed, fold))
+    synthetic = chosen_synthetic(state, gan, seed, fold)
     synthetic = synthetic.take(~np.isin(np.arange(len(synthetic)), shown))
     k = len(state.classes)
     both = np.minimum(np.bincount(training.label, minlength=k), np.bincount(synthetic.label, minlength=k))
@@ -77,14 +75,14 @@ def real_items(state, study, fold):
     return RoiSet(study.images[chosen], np.zeros(chosen.sum(), np.int64), frozenset(patients.tolist()), lesions)
 
 
-def detect(state, study, trainer, *, gan, seed, classic_amount, rois):
+def detect(state, study, trainer, *, gan, seed, rois):
     """Let each fold's detector read the study's items of that fold, or take up what an earlier call found.
 
     Parameters
     ----------
     trainer : classifier.Trainer
         Of two classes.
-    gan, seed, classic_amount, rois
+    gan, seed, rois
         See :func:`training_set`.
 
     Returns
@@ -95,7 +93,7 @@ def detect(state, study, trainer, *, gan, seed, classic_amount, rois):
     probability = np.full(len(study.key), np.nan)
     for fold in state.fold_numbers:
         items = np.flatnonzero(study.key["fold"] == fold)
-        training = training_set(state, study, gan=gan, seed=seed, fold=fold, classic_amount=classic_amount, rois=rois)
+        training = training_set(state, study, gan=gan, seed=seed, fold=fold, rois=rois)
         arrays = [training.images, training.label, study.pixels[items]]
         key = fingerprint(arrays=arrays, modules=(classifier, networks), seed=seed, fold=fold, **trainer.settings)
         path = state.folder / "reader_study" / f"detector_seed{seed}_fold{fold}_{key}.npz"

@@ -238,7 +238,7 @@ def mean_by_patients(values, table, *, draws, seed):
     return patient_mean(rows, "value", draws=draws, seed=seed)
 
 
-def separability_rows(tables, amounts, classes, *, draws, seed, run_seed):
+def separability_rows(tables, classes, *, draws, seed, run_seed):
     """Return rows of results.csv (table ``fig9``): both measures of each arm, of all images and class by class.
 
     Parameters
@@ -246,7 +246,6 @@ def separability_rows(tables, amounts, classes, *, draws, seed, run_seed):
     tables : dict of arm to DataFrame
         From :func:`separability`, all folds one below the other, every arm's in the same order. Where there are two or more arms,
         ``silhouette_difference`` and ``knn_accuracy_difference`` of the later ones minus the first are added, paired by image.
-    amounts : dict of arm to int
     classes : sequence of str
     draws, seed : int
         Of the resamplings.
@@ -256,7 +255,7 @@ def separability_rows(tables, amounts, classes, *, draws, seed, run_seed):
     rows = []
     baseline, *_ = tables
     for arm, table in tables.items():
-        where = {"table": "fig9", "arm": arm, "amount": amounts[arm], "test_set": "cross_validation"}
+        where = {"table": "fig9", "arm": arm, "amount": "all", "test_set": "cross_validation"}
         where |= {"fold": "all", "seed": run_seed}
         for column, metric in MEASURES.items():
             parts = [("all", table.index == table.index)]

@@ -283,7 +283,7 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
     where : str
         Names class and fold in error messages.
     on_epoch : callable, optional
-        Called with ``gan`` before the first and after every epoch that is trained now.
+        Called with a number of epochs that are done: those taken up from an earlier call, then 1 after each that is trained now.
 
     Returns
     -------
@@ -297,7 +297,9 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
     """
     folder = Path(folder)
     finished, checkpoint = folder / "history.csv", folder / "checkpoint.npz"
+    on_epoch = on_epoch or (lambda epochs: None)
     if finished.exists():
+        on_epoch(epochs)
         return pd.read_csv(finished)
     if len(rois) == 0:
         raise LesionBookError(f"{where}: no training images; give the class lesions in every training fold")
@@ -307,8 +309,7 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
         with np.load(checkpoint, allow_pickle=False) as arrays:
             gan.restore(arrays)
     images, label = tf.constant(rois.images * 2 - 1), tf.constant(rois.label, tf.int32)
-    if on_epoch:
-        on_epoch(gan)
+    on_epoch(gan.epoch)
     while gan.epoch < epochs:
         gan.train_epoch(images, label)
         state = gan.state()
@@ -325,8 +326,7 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
                 gan.discriminator.save(temporary)
         with atomic_path(checkpoint) as temporary:
             np.savez(temporary, **state)
-        if on_epoch:
-            on_epoch(gan)
+        on_epoch(1)
     write_csv(finished, gan.history)
     checkpoint.unlink()
     return gan.history

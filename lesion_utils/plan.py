@@ -21,7 +21,7 @@ from .work import count_lesions, count_work
 #: Seconds of what is neither training nor drawing: start, imports, compilation, figures of one notebook; rendering the book.
 NOTEBOOK_SECONDS, RENDER_SECONDS = 12, 20
 #: Notebooks executed, 05_classification twice: its classic half comes before the GANs.
-NOTEBOOK_RUNS = 11
+NOTEBOOK_RUNS = 13
 #: Seconds that the texture baselines take for a lesion and fold at the paper's setting, seen in runs on two cores.
 TEXTURE_SECONDS = 0.04
 #: Bytes on disk, seen in runs: a lesion of cohort.npz, a synthetic ROI (64 x 64 x 16 bit, packed), a row of predictions.csv
@@ -127,8 +127,7 @@ def forecast(parameters, cores=None):
         As the run itself would, for what the parameters and the table alone can tell.
     """
     cores = cores or os.cpu_count()
-    for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        os.environ.setdefault(variable, str(cores))
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores))
     lesions = count_lesions(parameters)
     load = os.getloadavg()[0]
     print("Measuring this machine with a few real training steps ...", file=sys.stderr, flush=True)
@@ -150,6 +149,7 @@ def _lines(parameters, lesions, work, rates, cores, load):
         (lesion_words, everything, "lesions", rates.lesion, rate_words),
         (f"CNN, {work.classic_units} trainings on classic groups", work.classic_images, "images", rates.classic, None),
         (f"CNN, {work.added_units} trainings with more ROIs on top", work.added_images, "images", rates.classic, None),
+        (f"CNN, {work.control_units} trainings of control arms", work.control_images, "images", rates.classic, None),
         (f"CNN, {work.judge_units} trainings on synthetic ROIs alone", work.judge_images, "images", rates.judge, None),
         ("CNN, real against synthetic ROIs", work.detector_images, "images", rates.classic, None),
         (f"DCGAN, {work.gan_units} trainings", work.gan_steps, "steps", rates.step, None),
@@ -160,14 +160,14 @@ def _lines(parameters, lesions, work, rates, cores, load):
         ("notebooks' start, figures, rendering", NOTEBOOK_RUNS, "notebooks", fixed, "assumed"),
     ]
     tests = sum(lesions.cohort) + folds * lesions.test
-    units = work.classic_units + work.added_units + work.judge_units
+    units = work.classic_units + work.added_units + work.control_units + work.judge_units
     generators = work.gan_units * gan["saved_epochs"] + work.acgan_units * acgan["saved_epochs"]
     disk = [
         (f"cohort, {everything:,} lesions", everything * LESION_BYTES),
         (f"{generators} saved generators", generators * rates.generator_bytes),
         ("rolling checkpoint, while a GAN trains", rates.checkpoint_bytes),
         (f"{work.samples:,} synthetic ROIs", work.samples * SYNTHETIC_BYTES),
-        (f"{work.classic_units + work.added_units} saved CNNs", (work.classic_units + work.added_units) * rates.classifier_bytes),
+        (f"{work.kept_units} saved CNNs", work.kept_units * rates.classifier_bytes),
         (f"probabilities and predictions of {units} CNNs", units * UNIT_BYTES + units * tests * ROW_BYTES),
         ("executed notebooks and the rendered book", BOOK_BYTES),
     ]
@@ -176,13 +176,15 @@ def _lines(parameters, lesions, work, rates, cores, load):
     counts = " + ".join(map(str, lesions.cohort))
     yield f"{sum(lesions.cohort)} lesions to train and test on ({counts}), {lesions.extra + lesions.test:,} others\n"
     yield f"{'part':46s} {'work':>22s} {'rate here':>18s} {'time':>10s}"
+    # Networks train side by side, one thread each; measured was one of them.
+    parts = [(*part[:3], part[3] / (cores if "training" in part[0] else 1), part[4]) for part in parts]
     for name, amount, unit, seconds, words in parts:
         yield f"{name:46s} {f'{amount:,} {unit}':>22s} {words or _rate(seconds):>18s} {duration(amount * seconds):>10s}"
     yield f"{'in all':46s} {'':22s} {'':18s} {duration(sum(amount * seconds for _, amount, _, seconds, _ in parts)):>10s}\n"
     yield f"{'on the disk':46s} {'size':>22s}"
     for name, size in [*disk, ("in all", sum(size for _, size in disk))]:
         yield f"{name:46s} {f'{size / 1e6:,.0f} MB':>22s}"
-    yield f"\nThe classic amount that classifies best is found by the run; {work.optimum:,} is assumed here."
+    yield f"\nThe classic amount is chosen by the run; {work.optimum:,} is assumed here."
     yield "Finished trainings that are kept from an earlier run are counted all the same."
     if load > 0.5:
         yield f"Other programs were running (load {load:.1f}), so an idle machine is faster than this forecast says."

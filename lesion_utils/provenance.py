@@ -19,6 +19,8 @@ PARTS = {
     "texture_baselines": "[](../notebooks/07_texture_baselines.ipynb)",
     "reader_study": "[](../notebooks/08_reader_study.ipynb)",
     "fidelity": "[](../notebooks/10_fidelity.ipynb)",
+    "controls": "[](../notebooks/11_controls.ipynb)",
+    "statistics": "[](../notebooks/12_statistics.ipynb)",
     "summary": "[](../notebooks/09_results.ipynb)",
 }
 

@@ -20,7 +20,7 @@ from .errors import DataError, MissingInputError, SettingsError
 from .files import write_csv, write_text
 from .gans import GANS
 from .runs import stream
-from .sampling import load_synthetic
+from .sampling import chosen_synthetic
 from .settings import require_choice
 from .units import fingerprint
 
@@ -90,16 +90,13 @@ def make_study(state, *, real=None, synthetic=None, gan="dcgan", seed=0):
     SettingsError
         If the run has fewer ROIs than asked for, or ``gan`` is unknown; names the parameter.
     MissingInputError
-        If a GAN has not been sampled yet.
+        If a GAN has not been sampled yet, or its amounts have not been chosen.
     """
     require_choice("gan", gan, GANS)
     random = np.random.default_rng(stream(seed, "reading"))
     k, cohort, folds = len(state.classes), state.cohort, state.folds(seed)
     counts = _counts("real", real, np.bincount(cohort.label, minlength=k))
-    made = {
-        fold: load_synthetic(state.synthetic_path(gan, seed, fold), "notebooks 03_dcgan or 04_acgan (`make book`)")
-        for fold in state.fold_numbers
-    }
+    made = {fold: chosen_synthetic(state, gan, seed, fold) for fold in state.fold_numbers}
     available = np.array([np.bincount(rois.label, minlength=k) for rois in made.values()])
     if real is None and synthetic is None:
         counts = np.minimum(counts, available.sum(axis=0) // 2)

@@ -1,7 +1,7 @@
 """What a run keeps on disk, and how one notebook finds what an earlier one made.
 
 ``runs/<NAME>/`` holds ``cohort.npz``, ``folds.csv`` and ``preparation.json`` (01_data), ``augmentation.json`` (02), the trained
-``classifiers/`` and ``chosen/``, one file an arm, which says at what amount it classified best (05), ``dcgan/`` (03), ``acgan/``
+``classifiers/`` and ``chosen/``, one file an arm, which says what amount the inner folds chose (05), ``dcgan/`` (03), ``acgan/``
 (04) and ``synthetic/`` (both), and ``results/`` and ``predictions/``, one CSV a notebook, which are joined to ``results.csv``
 and ``predictions.csv``.
 """
@@ -9,6 +9,7 @@ and ``predictions.csv``.
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pandas as pd
 
 from .augment import augmentation_plan, augmented_rois, nested_group
 from .cohort import Cohort
-from .errors import MissingInputError
+from .errors import MissingInputError, SettingsError
 from .files import write_csv, write_text
 from .rois import extract_rois, lesion_geometry
 from .scores import RESULT_COLUMNS
@@ -27,6 +28,7 @@ from .splits import assert_no_leak
 STREAMS = {
     "folds": 1, "augmentation": 2, "group": 3, "classifier": 4, "gan": 5, "sampling": 6, "subcohort": 7,
     "extra": 8, "acgan": 9, "texture": 10, "reading": 11, "detector": 12, "tsne": 13, "fidelity": 14,
+    "controls": 15, "comparison": 16, "truth": 17,
 }  # fmt: skip
 
 
@@ -35,8 +37,13 @@ def stream(seed, name, *numbers):
     return int(np.random.SeedSequence(seed, spawn_key=(STREAMS[name], *numbers)).generate_state(1)[0] % 2**24)
 
 
+def fold_tuple(left_out):
+    """Return one fold, or a pair in either order, as a sorted tuple."""
+    return (int(left_out),) if np.isscalar(left_out) else tuple(sorted(map(int, left_out)))
+
+
 def write_json(path, values):
-    """Write a dictionary as JSON, whole or not at all."""
+    """Write a dictionary or list as JSON, whole or not at all."""
     write_text(path, json.dumps(values, indent=1) + "\n")
 
 
@@ -103,6 +110,22 @@ class Run:
         """0 to folds - 1."""
         return list(range(self.preparation["folds"]))
 
+    @property
+    def inner_folds(self):
+        """Which folds each training leaves out to choose for an outer fold: ``(outer, inner)`` pairs, both orders of each.
+
+        Raises
+        ------
+        SettingsError
+            If there are fewer than three folds: then nothing would be left to train on.
+        """
+        folds = self.fold_numbers
+        if len(folds) < 3:
+            raise SettingsError(
+                f"parameter 'folds' is {len(folds)}; choosing amounts without the test fold needs 3 or more: raise it in 01_data"
+            )
+        return list(permutations(folds, 2))
+
     @cached_property
     def originals(self):
         """RoiSet of the cohort's un-augmented ROIs, in the cohort's order."""
@@ -138,12 +161,14 @@ class Run:
         _, diameter = lesion_geometry(cohort.outlines)
         return augmentation_plan(diameter, margin=self.preparation["margin"], seed=seed, **self.augmentation["plan"])
 
-    def fold_sets(self, seed, fold, classic_amount):
-        """Return what trains and what tests in one fold.
+    def fold_sets(self, seed, left_out, classic_amount):
+        """Return what trains and what tests when one fold, or an outer and an inner one, are left out.
 
         Parameters
         ----------
-        seed, fold : int
+        seed : int
+        left_out : int or pair of int
+            A fold, or one of :attr:`inner_folds`; the order of a pair does not matter.
         classic_amount : int
             Classic augmentations to add to the original training ROIs, in the paper's counting; see :meth:`added_samples`.
 
@@ -152,25 +177,45 @@ class Run:
         training : RoiSet
             The originals of the other folds, then the first ``classic_amount`` augmentations: a prefix of it is a smaller group.
         test : RoiSet
-            The fold's originals.
+            The originals that are left out.
 
         Raises
         ------
         LeakError
             If a patient would be on both sides, or a patient of the independent test set would train.
         """
-        folds = self.folds(seed)
-        train = np.flatnonzero(folds != fold)
-        test = _part(self.originals, folds == fold, self.cohort)
-        training = _part(self.originals, folds != fold, self.cohort)
-        amount = self.added_samples(classic_amount)
-        if amount:
-            order = np.random.default_rng(stream(seed, "group", fold)).permutation(train)
-            plan = self.plan(seed)
-            lesion, column = nested_group(order, amount, plan.shape[1])
-            training += augmented_rois(self.cohort, plan, lesion, column, **self.window)[0]
-        self.assert_clean(training, test, f"seed {seed}, fold {fold}")
+        left_out = fold_tuple(left_out)
+        inside = np.isin(self.folds(seed), left_out)
+        test = _part(self.originals, inside, self.cohort)
+        training = self.training_set(seed, ~inside, self.added_samples(classic_amount, left_out), left_out)
+        self.assert_clean(training, test, f"seed {seed}, without fold {' and '.join(map(str, left_out))}")
         return training, test
+
+    def training_set(self, seed, chosen, images, left_out):
+        """Return the originals of some lesions of the cohort, then ``images`` of their classic augmentations, dealt in turn.
+
+        Parameters
+        ----------
+        seed : int
+            Of the augmentations and, with ``left_out``, of the order in which lesions are dealt to.
+        chosen : (n,) bool
+            Lesions of the cohort.
+        images : int
+            Augmentations in all; see :meth:`added_samples`.
+        left_out : tuple of int
+            The folds that ``chosen`` leaves out.
+
+        Returns
+        -------
+        RoiSet
+        """
+        training = _part(self.originals, chosen, self.cohort)
+        if images:
+            order = np.random.default_rng(stream(seed, "group", *left_out)).permutation(np.flatnonzero(chosen))
+            plan = self.plan(seed)
+            lesion, column = nested_group(order, images, plan.shape[1])
+            training += augmented_rois(self.cohort, plan, lesion, column, **self.window)[0]
+        return training
 
     def extra_rois(self, seed, per_class):
         """Return the extra real cases and their classic augmentations (paper, section 4.2.2), in blocks of one class.
@@ -208,58 +253,85 @@ class Run:
         assert_no_leak(training.patients, test.patients, where)
         assert_no_leak(training.patients, self.test.patient_id.tolist(), f"{where}, independent test set")
 
-    def added_samples(self, amount):
+    def added_samples(self, amount, left_out=(0,)):
         """Return how many images "samples added to each fold" (paper, section 4.2.1) means for the training set.
 
         The words allow two readings, and 02_classic_augmentation chooses: ``training_set``, that many in all; ``per_fold``, that
-        many for each of the training folds.
+        many for each of the training folds. A training that leaves out two folds adds as many for each of its lesions.
         """
-        return amount if self.augmentation["amount_reading"] == "training_set" else amount * (self.preparation["folds"] - 1)
+        folds = self.preparation["folds"]
+        whole = amount if self.augmentation["amount_reading"] == "training_set" else amount * (folds - 1)
+        return self.share(whole, left_out)
 
-    def choose(self, arm, amount, units):
-        """Write which amount of an arm classified best, and the trained units of that amount.
+    def share(self, number, left_out):
+        """Return what ``number`` images on top of the folds of one training are for the folds that ``left_out`` leaves."""
+        folds = self.preparation["folds"]
+        return round(number * (folds - len(fold_tuple(left_out))) / (folds - 1))
+
+    def choose(self, arm, choices):
+        """Write what the inner folds chose for an arm.
 
         Parameters
         ----------
         arm : str
-        amount : int
-        units : list of DataFrame
-            From :func:`experiment.train_and_predict`, of all amounts; those of ``amount`` are kept.
+        choices : dict of (seed, fold) to dict
+            ``amount``; ``epoch`` of the GAN or None; ``unit``, the file name of the classifier trained so.
         """
-        names = {
-            f"seed{unit['seed'].iloc[0]}_fold{unit['fold'].iloc[0]}": Path(unit.attrs["unit"]).name
-            for unit in units
-            if unit["amount"].iloc[0] == amount
-        }
-        write_json(self.folder / "chosen" / f"{arm}.json", {"amount": int(amount), "units": names})
+        rows = [{"seed": int(seed), "fold": int(fold)} | own for (seed, fold), own in choices.items()]
+        write_json(self.folder / "chosen" / f"{arm}.json", rows)
 
-    def chosen(self, arm):
-        """Return ``amount`` and ``units`` of an arm, as :meth:`choose` wrote them; of ``classic`` the amount may be 0."""
-        return self._json(f"chosen/{arm}.json", "05_classification")
+    def choices(self, arm):
+        """Return what :meth:`choose` wrote."""
+        rows = self._json(f"chosen/{arm}.json", "05_classification")
+        return {(row.pop("seed"), row.pop("fold")): row for row in rows}
 
-    def chosen_unit(self, arm, seed, fold):
-        """Return the file of the classifier of one fold at the arm's chosen amount; see :func:`experiment.load_classifier`.
+    def chosen(self, arm, seed, fold):
+        """Return ``amount``, ``epoch`` and ``unit`` of one fold; of ``classic`` the amount may be 0.
 
         Raises
         ------
         MissingInputError
             If 05_classification has not trained this arm, seed or fold.
         """
-        units, name = self.chosen(arm)["units"], f"seed{seed}_fold{fold}"
-        if name not in units:
+        choices = self.choices(arm)
+        if (seed, fold) not in choices:
             raise MissingInputError(
                 f"{self.folder}/chosen/{arm}.json has no seed {seed}, fold {fold}: "
                 "run notebooks/05_classification.ipynb with them"
             )
-        return self.folder / "classifiers" / units[name]
+        return choices[seed, fold]
 
-    def classic_optimum(self):
-        """Return the classic amount that 05_classification chose."""
-        return self.chosen("classic")["amount"]
+    def chosen_unit(self, arm, seed, fold):
+        """Return the file of the classifier of one fold at its chosen amount; see :func:`experiment.load_classifier`."""
+        return self.folder / "classifiers" / self.chosen(arm, seed, fold)["unit"]
 
-    def synthetic_path(self, gan, seed, fold):
-        """Return the file of the synthetic ROIs that one GAN made for one fold."""
-        return self.folder / "synthetic" / f"{gan}_seed{seed}_fold{fold}.npz"
+    def synthetic_path(self, gan, seed, left_out, epoch):
+        """Return the file of the synthetic ROIs that a GAN of one saved epoch drew.
+
+        Parameters
+        ----------
+        gan : str
+        seed : int
+        left_out : int or pair of int
+            The fold that the GAN was trained without; or (outer, inner), in this order: the GAN of an inner training may follow
+            from the classic amount that was chosen for the outer fold.
+        epoch : int
+        """
+        folds = str(left_out) if np.isscalar(left_out) else "_inner".join(map(str, left_out))
+        return self.folder / "synthetic" / f"{gan}_seed{seed}_fold{folds}_epoch{epoch:04d}.npz"
+
+    def predictions(self, notebook):
+        """Return a notebook's part of predictions.csv.
+
+        Raises
+        ------
+        MissingInputError
+            If the notebook has not been run.
+        """
+        path = self.folder / "predictions" / f"{notebook}.csv"
+        if not path.exists():
+            raise MissingInputError(f"{path} is missing: run notebooks/{notebook}.ipynb first (`make book` runs all in order)")
+        return pd.read_csv(path, dtype={"lesion_id": str, "patient_id": str, "true": str, "predicted": str})
 
     def save_results(self, notebook, results, predictions=None):
         """Write a notebook's part of results.csv and predictions.csv."""

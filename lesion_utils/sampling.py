@@ -65,3 +65,40 @@ def load_synthetic(path, command="make book"):
     with np.load(path, allow_pickle=False) as file:
         images, label, patients = file["images"], file["label"], file["patients"]
     return RoiSet(images.astype(np.float32) / 65535, label, frozenset(patients.tolist()), np.full(len(label), "", dtype="<U1"))
+
+
+def chosen_synthetic(state, gan, seed, fold):
+    """Read the synthetic ROIs of one fold, drawn at the epoch that the inner folds chose.
+
+    Parameters
+    ----------
+    state : Run
+    gan : str
+        One of :data:`gans.GANS`.
+    seed, fold : int
+
+    Returns
+    -------
+    RoiSet
+        In blocks of one class.
+    """
+    epoch = state.chosen(gan, seed, fold)["epoch"]
+    return load_synthetic(state.synthetic_path(gan, seed, fold, epoch), "notebooks 03_dcgan or 04_acgan (`make book`)")
+
+
+def drawn_epochs(state, gan, seed, fold):
+    """Return the saved epochs at which a GAN of one fold has drawn synthetic ROIs, in order.
+
+    Raises
+    ------
+    MissingInputError
+        If it has drawn none.
+    """
+    name = state.synthetic_path(gan, seed, fold, 0).name.replace("0000.npz", "*.npz")
+    epochs = sorted(int(path.stem.rpartition("epoch")[2]) for path in (state.folder / "synthetic").glob(name))
+    if not epochs:
+        raise MissingInputError(
+            f"there are no synthetic ROIs of {gan}, seed {seed}, fold {fold}; "
+            "make them with: notebooks 03_dcgan or 04_acgan (`make book`)"
+        )
+    return epochs

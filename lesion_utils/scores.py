@@ -26,6 +26,12 @@ ARM_NAMES = {
     "gabor": "Gabor + SVM",
     "glcm": "GLCM + SVM",
     "gan_only": "trained on synthetic alone (DCGAN)",
+    "equal_steps": "classic, as many steps",
+    "more_classic": "classic + more of the same",
+    "oversampling": "classic + repeated originals",
+    "placebo": "classic + noisy copies",
+    "permuted": "classic, labels permuted",
+    "planted_leak": "classic + planted leak",
 }
 #: What an arm adds to the best classic group, for sentences.
 WHAT = {"classic_extra_real": "extra real ROIs", "dcgan": "synthetic ROIs (DCGAN)", "acgan": "synthetic ROIs (ACGAN)"}
@@ -179,7 +185,7 @@ def patient_interval(matrices, measure, *, draws=1000, seed=0):
     -------
     low, high : float
     """
-    drawn = _drawn_patients(len(matrices), draws, seed)
+    drawn = drawn_patients(len(matrices), draws, seed)
     low, high = np.nanquantile(measure(np.tensordot(drawn, matrices, axes=1)), [0.025, 0.975])
     return float(low), float(high)
 
@@ -235,12 +241,12 @@ def patient_mean(rows, column, *, draws, seed):
     draws, seed : int
     """
     patients = rows.groupby("patient_id")[column].agg(["sum", "size"]).to_numpy(float)
-    resampled = _drawn_patients(len(patients), draws, seed) @ patients
+    resampled = drawn_patients(len(patients), draws, seed) @ patients
     low, high = np.quantile(resampled[:, 0] / resampled[:, 1], [0.025, 0.975])
     return Difference(float(rows[column].mean()), (float(low), float(high)), int(rows["lesion_id"].nunique()))
 
 
-def _drawn_patients(n, draws, seed):
+def drawn_patients(n, draws, seed):
     """Return (draws, n): how often each of n patients is drawn when n are drawn with replacement."""
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws)
 
@@ -251,14 +257,51 @@ def points(difference):
     return f"{100 * difference.value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
 
 
-def verdict(difference, added="synthetic ROIs"):
-    """Say in words what an interval of a difference allows to say about what was ``added``, a plural."""
-    low, high = difference.interval
-    if low > 0:
-        return f"says that {added} help here"
-    if high < 0:
-        return f"says that {added} harm here"
-    return f"cannot tell whether {added} help: zero lies inside the interval"
+def decide(interval, margin):
+    """Say in a word or two what an interval of a difference allows to say, given the smallest difference that matters.
+
+    Parameters
+    ----------
+    interval : (low, high)
+        Of a difference of accuracies; nan where there is none.
+    margin : float
+        Smallest difference that matters, set before the results are seen; 0 or more.
+
+    Returns
+    -------
+    str
+        ``helps`` if the whole interval lies above ``margin``; ``harms`` if below ``-margin``;
+        ``makes no difference that matters`` if it lies wholly inside [-margin, margin], the ends included; else ``cannot tell``.
+        An end exactly on the margin is not beyond it. Ends are not rounded first.
+
+    Raises
+    ------
+    ValueError
+        If the margin is negative or no number, or the interval's ends are exchanged.
+    """
+    low, high = interval
+    if not margin >= 0:
+        raise ValueError(f"decide: the margin is {margin}; set the parameter 'margin' to 0 or more, 0.01 for one point")
+    if low > high:
+        raise ValueError(f"decide: the interval runs from {low} to {high}; give its lower end first")
+    if low > margin:
+        return "helps"
+    if high < -margin:
+        return "harms"
+    if low >= -margin and high <= margin:
+        return "makes no difference that matters"
+    return "cannot tell"
+
+
+def verdict(difference, added, margin):
+    """Say in words what an interval of a difference allows to say about what was ``added``, a plural; see :func:`decide`."""
+    size = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+    return {
+        "helps": f"says that {added} help here, by more than {size}",
+        "harms": f"says that {added} harm here, by more than {size}",
+        "makes no difference that matters": f"says that {added} make no difference that matters here: at most {size}",
+        "cannot tell": f"cannot tell whether {added} make a difference of more than {size} here",
+    }[decide(difference.interval, margin)]
 
 
 def confusion_rows(matrix, classes, **where):

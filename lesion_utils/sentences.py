@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from . import agreement, paper
 from .networks import cnn
-from .scores import ARM_NAMES, WHAT, points
+from .scores import ARM_NAMES, WHAT, decide, points
 from .summary import Estimate, reductions
 
 TESTS = {"cross_validation": "in cross-validation", "independent": "on the independent test set"}
@@ -50,13 +50,15 @@ class Facts:
         )
 
 
-def sentences(summary, facts):
+def sentences(summary, facts, margin):
     """Return the sentence of every table and figure of the paper.
 
     Parameters
     ----------
     summary : Summary
     facts : Facts
+    margin : float
+        Smallest difference of accuracies that matters; see :func:`scores.decide`.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def sentences(summary, facts):
         "Fig. 5": _generator(f),
         "Fig. 6": _synthetic(s),
         "Fig. 7": _flow(s, f),
-        "Fig. 8": _curves(s),
+        "Fig. 8": _curves(s, margin),
         "Fig. 9": _maps(s),
     }
 
@@ -107,13 +109,13 @@ def compare(summary, facts, what, ours, share):
 
 
 def _procedure(s):
-    classic, dcgan = s.amount("classic"), s.amount("dcgan")
+    classic, dcgan = s.amount_text("classic"), s.amount_text("dcgan")
     if classic is None:
         return "The classifier of this run has not been trained: run notebook 05."
-    first = f"The first step chose {classic:,} classic augmentations (the paper: {paper.CLASSIC_OPTIMUM:,})"
+    first = f"The first step chose {classic} classic augmentations (the paper: {paper.CLASSIC_OPTIMUM:,})"
     if dcgan is None:
         return f"{first}; this run has no DCGAN arm, so the second and third step are missing."
-    return f"{first}; the second and third added {dcgan:,} synthetic ROIs (the paper: {paper.SYNTHETIC_OPTIMUM:,})."
+    return f"{first}; the second and third added {dcgan} synthetic ROIs (the paper: {paper.SYNTHETIC_OPTIMUM:,})."
 
 
 def _readers(s, f):
@@ -224,7 +226,7 @@ def _flow(s, f):
     return f"This run followed the flow with {steps}, in {f.folds} folds by patient (the paper: 3), with {seeds}."
 
 
-def _curves(s):
+def _curves(s, margin):
     none, classic = s.score("real"), s.score("classic")
     if none is None or classic is None:
         return "The classifier of this run has not been trained: run notebook 05."
@@ -240,19 +242,23 @@ def _curves(s):
         if not found:
             parts.append(f"{colour}: no {WHAT[arm]} in this run (paper {printed[arm]})")
             continue
-        said = " and by ".join(f"{points(one)} {TESTS[test]} ({_short(one)})" for test, one in found.items())
+        said = " and by ".join(f"{points(one)} {TESTS[test]} ({_short(one, margin)})" for test, one in found.items())
         context = f" (paper {printed[arm]}, no interval)" if s.like_paper else ""
         parts.append(f"{colour}: {WHAT[arm]} change it by {said}{context}")
     return "; ".join(parts) + "."
 
 
-def _short(difference):
-    low, high = difference.interval
-    return "they help here" if low > 0 else "they harm here" if high < 0 else "zero lies inside: this run cannot tell"
+def _short(difference, margin):
+    return {
+        "helps": "they help here",
+        "harms": "they harm here",
+        "makes no difference that matters": "they make no difference that matters",
+        "cannot tell": f"with a margin of {100 * margin:g} point{'s' * (margin != 0.01)} this run cannot tell",
+    }[decide(difference.interval, margin)]
 
 
 def _maps(s):
-    found = [s.difference(arm, "cross_validation", "silhouette_difference") for arm in ("dcgan", "acgan")]
+    found = [s.difference(arm, "cross_validation", "silhouette_difference", "fig9") for arm in ("dcgan", "acgan")]
     found = [one for one in found if one is not None]
     if not found:
         return (

@@ -12,8 +12,8 @@ from .scores import ARM_NAMES, Difference, class_counts, wilson
 from .settings import notebook_defaults, notebooks, read_settings, reduction_note, require
 
 NUMBERS = ["amount", "value", "ci_low", "ci_high", "n"]
-#: Tables of results.csv that hold an arm's chosen amount, in the order in which they are searched.
-CHOSEN = ("table7", "table5", "table6")
+#: Tables of results.csv that hold an arm at the amounts chosen for it, or, of an arm without amounts, its only scores.
+CHOSEN = ("chosen", "table5", "table6")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Estimate:
 
 
 def load_results(folder):
-    """Return a run's results.csv: text columns, and numbers as floats.
+    """Return a run's results.csv: text columns, and numbers as floats; an amount that differs from fold to fold is nan.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def load_results(folder):
     """
     path = require(folder / "results.csv", f"python -m lesion_utils join {folder}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return table.assign(**{name: pd.to_numeric(table[name]) for name in NUMBERS})
+    return table.assign(**{name: pd.to_numeric(table[name].replace("all", "")) for name in NUMBERS})
 
 
 def recorded_parameters(folder):
@@ -109,44 +109,42 @@ class Summary:
         rows = self.rows(**where)
         return Estimate(*rows.iloc[0][["value", "ci_low", "ci_high"]].astype(float)) if len(rows) else None
 
-    def difference(self, arm, test_set, metric="accuracy_difference"):
+    def difference(self, arm, test_set, metric="accuracy_difference", table="answer"):
         """Return an arm's paired difference as :class:`scores.Difference`, or None."""
-        rows = self.rows(arm=arm, test_set=test_set, metric=metric)
+        rows = self.rows(table=table, arm=arm, test_set=test_set, metric=metric)
         if rows.empty:
             return None
         row = rows.iloc[0]
         return Difference(float(row["value"]), (float(row["ci_low"]), float(row["ci_high"])), int(row["n"]))
 
-    @cached_property
-    def baseline(self):
-        """The arm of Table 2: ``classic``, or ``real`` where no augmentation was best."""
-        arms = self.results.loc[self.results["table"] == "table2", "arm"]
-        return arms.iloc[0] if len(arms) else "classic"
-
     def score(self, arm, metric="accuracy", test_set="cross_validation", label=""):
-        """Return an arm's :class:`Estimate` at its chosen amount, or None where the run has no such arm."""
-        arm = self.baseline if arm == "classic" else arm
+        """Return an arm's :class:`Estimate` at the amounts chosen for it, or None where the run has no such arm."""
         rows = self.rows(arm=arm, metric=metric, label=label, test_set=test_set)
-        chosen = self.results.loc[(self.results["arm"] == arm) & self.results["table"].isin(CHOSEN), "amount"]
-        if arm != "real" and len(chosen):
-            rows = rows[(rows["amount"] == chosen.iloc[0]) | rows["amount"].isna()]
+        rows = rows[rows["table"].eq("fig8") if arm == "real" else rows["table"].isin(CHOSEN)]
         return Estimate(*rows.iloc[0][["value", "ci_low", "ci_high"]].astype(float)) if len(rows) else None
 
-    def amount(self, arm):
-        """Return the amount that an arm was chosen at, or None."""
-        arm = self.baseline if arm == "classic" else arm
-        rows = self.results[(self.results["arm"] == arm) & self.results["table"].isin(CHOSEN)]
-        return int(rows["amount"].iloc[0]) if len(rows) else None
+    def amounts(self, arm):
+        """Return the amounts that the inner folds chose for an arm, one a fold and seed; empty without the arm."""
+        rows = self.results[(self.results["arm"] == arm) & (self.results["metric"] == "chosen_amount")]
+        return rows["value"].astype(int).tolist()
+
+    def amount_text(self, arm):
+        """Return the chosen amounts as text, ``600`` or ``300 to 1,200``; None without the arm."""
+        amounts = self.amounts(arm)
+        if not amounts:
+            return None
+        low, high = min(amounts), max(amounts)
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
     def procedure(self):
         """Return Table 1: the paper's steps, what they added here and there; empty where this run has not taken the step."""
         ours = ["", "", ""]
-        classic, dcgan = self.amount("classic"), self.amount("dcgan")
+        classic, dcgan = self.amount_text("classic"), self.amount_text("dcgan")
         if classic is not None:
-            ours[0] = f"{classic:,} augmentations at the best amount"
+            ours[0] = f"{classic} augmentations, chosen on inner folds"
         if dcgan is not None:
             ours[1] = f"{len(self.classes)} DCGANs for each fold"
-            ours[2] = f"{dcgan:,} synthetic ROIs on top at the best amount"
+            ours[2] = f"{dcgan} synthetic ROIs on top, chosen on inner folds"
         theirs = [f"{paper.CLASSIC_OPTIMUM:,}", f"{len(CLASSES)}", f"{paper.SYNTHETIC_OPTIMUM:,}"]
         return pd.DataFrame({"step": paper.TABLE_1, "this run": ours, "paper": theirs})
 
@@ -234,7 +232,8 @@ class Summary:
     def curves(self):
         """Return Fig. 8 as a table: accuracy at each number of added samples, ours and, at the same number, the paper's."""
         rows = self.rows(table="fig8", metric="accuracy", test_set="cross_validation", seed="all")
-        start = self.amount("classic") or 0
+        chosen = self.amounts("classic")
+        start = round(np.mean(chosen)) if chosen else 0
         lines = []
         for row in rows.itertuples():
             on_top = row.arm not in ("real", "classic")

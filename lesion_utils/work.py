@@ -1,6 +1,8 @@
 """How much a run computes, counted from its parameters alone: images through networks, steps, trainings, synthetic ROIs."""
 
 from dataclasses import dataclass
+from itertools import permutations
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +26,22 @@ class Lesions:
 
 @dataclass(frozen=True)
 class Work:
-    """What a run computes; images and steps are counted as often as they pass through a network.
+    """What a run computes; images and steps are counted as often as they pass through a network, inner trainings included.
 
     Attributes
     ----------
     classic_images, added_images : int
         CNN training images of 05_classification: classic groups, and groups with synthetic or extra real ROIs on top.
+    control_images : int
+        CNN training images of 11_controls, at the largest amounts.
     judge_images : int
         CNN training images of 03_dcgan: synthetic ROIs alone.
     detector_images : int
         CNN training images of 08_reader_study: real against synthetic ROIs.
-    classic_units, added_units, judge_units : int
+    classic_units, added_units, control_units, judge_units : int
         Trained classifiers.
+    kept_units : int
+        Classifiers whose networks stay on the disk: those of 05_classification that are no inner ones.
     gan_steps, gan_epochs, gan_units : int
         Of DCGAN training.
     acgan_steps, acgan_epochs, acgan_units : int
@@ -48,11 +54,14 @@ class Work:
 
     classic_images: int
     added_images: int
+    control_images: int
     judge_images: int
     detector_images: int
     classic_units: int
     added_units: int
+    control_units: int
     judge_units: int
+    kept_units: int
     gan_steps: int
     gan_epochs: int
     gan_units: int
@@ -120,7 +129,8 @@ def classic_optimum(parameters):
 def count_work(parameters, lesions):
     """Return the :class:`Work` of a run.
 
-    A fold is counted with the mean share of the cohort; the run's own folds differ from it by a lesion or two.
+    A fold is counted with the mean share of the cohort; the run's own folds differ from it by a lesion or two. All folds are
+    assumed to choose the same classic amount: where they do not, an inner training that serves two folds is made twice.
 
     Parameters
     ----------
@@ -128,51 +138,108 @@ def count_work(parameters, lesions):
         As in :func:`count_lesions`.
     lesions : Lesions
     """
+    from .controls import ARMS
     from .gans import saved_epoch_numbers
 
-    cnn, gan, acgan = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan"))
-    folds, classes = parameters["01_data"]["folds"], len(lesions.cohort)
-    share = (folds - 1) / folds  # of the lesions that train
+    cnn, gan, acgan, control = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan", "11_controls"))
+    folds, classes, cohort = parameters["01_data"]["folds"], len(lesions.cohort), sum(lesions.cohort)
     reading = 1 if parameters["02_classic_augmentation"]["amount_reading"] == "training_set" else folds - 1
     optimum = classic_optimum(parameters)
+    pairs = comb(folds, 2)  # of folds that inner trainings leave out
+    inner = (folds - 2) / (folds - 1)  # of the images of an outer training
 
     def group(amount, added=0):
-        return sum(lesions.cohort) * share + amount * reading + added * classes
+        return cohort * (folds - 1) / folds + amount * reading + added * classes
 
-    trainings = len(cnn["seeds"]) * folds
-    amounts = [0, *cnn["classic_amounts"]]
-    without = ("real", "classic") if lesions.extra else ("real", "classic", "classic_extra_real")
-    added = cnn["added_per_class"] * len([arm for arm in cnn["arms"] if arm not in without])
-    classic_images = cnn["epochs"] * trainings * sum(group(amount) for amount in amounts)
-    added_images = cnn["epochs"] * trainings * sum(group(optimum, number) for number in added)
+    def epochs_drawn(own):
+        saved = saved_epoch_numbers(own["epochs"], own["saved_epochs"])  # raises if they do not go together
+        return len(own["sample_epochs"] or saved)
 
-    saved_epoch_numbers(gan["epochs"], gan["saved_epochs"])  # raises if they do not go together
+    def trained(groups, tried=()):
+        """Return images and units of outer trainings, and of inner ones on the same groups and those tried before."""
+        images = folds * sum(groups) + pairs * inner * (sum(groups) + sum(tried))
+        return len(cnn["seeds"]) * images * cnn["epochs"], len(cnn["seeds"]) * (
+            folds * len(groups) + pairs * (len(groups) + len(tried))
+        )
+
+    classic_groups = [group(amount) for amount in [0, *cnn["classic_amounts"]]]
+    classic_images, classic_units = trained(classic_groups)
+    added_groups = [group(optimum, number) for number in cnn["added_per_class"]]
+    added_images, added_units, added_arms = 0, 0, 0
+    for arm in cnn["arms"]:
+        if arm in ("real", "classic") or (arm == "classic_extra_real" and not lesions.extra):
+            continue
+        # Epochs are tried at the middle amount, one of them for the second time with the amounts.
+        own = {"dcgan": gan, "acgan": acgan}.get(arm)
+        tried = [added_groups[len(added_groups) // 2]] * (epochs_drawn(own) - 1) if own else []
+        images, units = trained(added_groups, tried)
+        added_images, added_units, added_arms = added_images + images, added_units + units, added_arms + 1
+
     chosen = gan["only_classes"] or list(range(classes))
-    gan_folds = len(gan["seeds"]) * (len(gan["only_folds"]) or folds)
+    dcgan = _gan_work(gan, folds, inner)
     amount = optimum if gan["classic_amount"] is None else gan["classic_amount"]
     # Augmentations are dealt to the training lesions in turn, so each class gets its share of them.
-    images = [group(amount) * lesions.cohort[label] / sum(lesions.cohort) for label in chosen]
-    steps = sum(max(1, int(number / gan["batch_size"] + 1e-9)) for number in images)
-    acgan_folds = len(acgan["seeds"]) * (len(acgan["only_folds"]) or folds)
+    images = [group(amount) * lesions.cohort[label] / cohort for label in chosen]
+    acgan_work = _gan_work(acgan, folds, inner)
     acgan_amount = optimum if acgan["classic_amount"] is None else acgan["classic_amount"]
-    acgan_steps = max(1, int(group(acgan_amount) / acgan["batch_size"] + 1e-9))
-    judges = gan_folds if chosen == list(range(classes)) else 0
+    judges = len(gan["seeds"]) * (len(gan["only_folds"]) or folds) if chosen == list(range(classes)) else 0
     reader = parameters["08_reader_study"]
     detected = 2 * min(reader["machine_rois"], group(optimum))  # as many real as synthetic ones
+    controls = len(control["only_controls"] or ARMS) * len(control["seeds"]) * folds
     return Work(
         classic_images=round(classic_images),
         added_images=round(added_images),
+        control_images=round(controls * control["epochs"] * max(added_groups, default=group(optimum))),
         judge_images=judges * gan["judge_epochs"] * gan["judge_per_class"] * classes,
         detector_images=round(folds * reader["detector_epochs"] * detected),
-        classic_units=trainings * len(amounts),
-        added_units=trainings * len(added),
+        classic_units=classic_units,
+        added_units=added_units,
+        control_units=controls,
         judge_units=judges,
-        gan_steps=gan_folds * gan["epochs"] * steps,
-        gan_epochs=gan_folds * gan["epochs"] * len(chosen),
-        gan_units=gan_folds * len(chosen),
-        acgan_steps=acgan_folds * acgan["epochs"] * acgan_steps,
-        acgan_epochs=acgan_folds * acgan["epochs"],
-        acgan_units=acgan_folds,
-        samples=gan_folds * len(chosen) * gan["samples_per_class"] + acgan_folds * classes * acgan["samples_per_class"],
+        kept_units=len(cnn["seeds"]) * folds * (len(classic_groups) + added_arms * len(added_groups)),
+        gan_steps=sum(dcgan.steps(number) for number in images),
+        gan_epochs=dcgan.units * gan["epochs"] * len(chosen),
+        gan_units=dcgan.units * len(chosen),
+        acgan_steps=acgan_work.steps(group(acgan_amount)),
+        acgan_epochs=acgan_work.units * acgan["epochs"],
+        acgan_units=acgan_work.units,
+        samples=round(dcgan.draws * epochs_drawn(gan) * len(chosen) * gan["samples_per_class"])
+        + round(acgan_work.draws * epochs_drawn(acgan) * classes * acgan["samples_per_class"]),
         optimum=optimum,
+    )
+
+
+@dataclass(frozen=True)
+class _GanWork:
+    """Trainings of one GAN: outer and inner ones, and sets of samples, counted in those of an outer training."""
+
+    outer: int
+    inner: int
+    inner_share: float
+    draws: float
+    batch_size: int
+    epochs: int
+
+    @property
+    def units(self):
+        return self.outer + self.inner
+
+    def steps(self, images):
+        """Return the steps of all trainings, if an outer one has so many images."""
+        outer, inner = (max(1, int(number / self.batch_size + 1e-9)) for number in (images, images * self.inner_share))
+        return self.epochs * (self.outer * outer + self.inner * inner)
+
+
+def _gan_work(own, folds, inner_share):
+    """Count trainings of one GAN: of each pair of folds one network, and samples for both of its orders."""
+    which = own["only_folds"] or list(range(folds))
+    orders = [(outer, inner) for outer, inner in permutations(range(folds), 2) if outer in which]
+    seeds = len(own["seeds"])
+    return _GanWork(
+        outer=seeds * len(which),
+        inner=seeds * len({frozenset(pair) for pair in orders}),
+        inner_share=inner_share,
+        draws=seeds * (len(which) + len(orders) * inner_share),
+        batch_size=own["batch_size"],
+        epochs=own["epochs"],
     )

@@ -166,17 +166,17 @@ def test_rows_hold_every_class_both_arms_and_a_paired_difference():
     tables = {"classic": table_of(features, label, patient), "dcgan": table_of(better, label, patient)}
     about = {"draws": 300, "seed": 1, "run_seed": 0}
     classes = ("one", "two", "three")
-    rows = pd.DataFrame(embedding.separability_rows(tables, {"classic": 500, "dcgan": 90}, classes, **about))
+    rows = pd.DataFrame(embedding.separability_rows(tables, classes, **about))
     assert len(rows) == 2 * 2 * 4 + 2 and (rows["table"] == "fig9").all()
     change = rows[rows["metric"] == "silhouette_difference"].iloc[0]
     means = rows[(rows["metric"] == "silhouette") & (rows["label"] == "all")].set_index("arm")["value"]
     assert change["value"] == pytest.approx(means["dcgan"] - means["classic"]) and change["ci_low"] > 0
-    same = embedding.separability_rows(tables, {"classic": 500, "dcgan": 90}, classes, **about)
+    same = embedding.separability_rows(tables, classes, **about)
     pd.testing.assert_frame_equal(pd.DataFrame(same), rows)
-    alone = embedding.separability_rows({"classic": tables["classic"]}, {"classic": 500}, classes, **about)
+    alone = embedding.separability_rows({"classic": tables["classic"]}, classes, **about)
     assert {row["metric"] for row in alone} == {"silhouette", "knn_accuracy"}
     two = table_of(*clouds(classes=2))
-    assert len(embedding.separability_rows({"classic": two}, {"classic": 0}, ("a", "b"), **about)) == 6
+    assert len(embedding.separability_rows({"classic": two}, ("a", "b"), **about)) == 6
 
 
 @pytest.mark.parametrize(
@@ -232,9 +232,7 @@ def test_separability_figure_draws_one_or_two_networks():
     features, label, patient = clouds()
     table = table_of(features, label, patient)
     for names in ({"classic": "CNN-AUG"}, {"classic": "CNN-AUG", "dcgan": "CNN-AUG-GAN"}):
-        rows = embedding.separability_rows(
-            dict.fromkeys(names, table), dict.fromkeys(names, 0), ("a", "b", "c"), draws=50, seed=0, run_seed=0
-        )
+        rows = embedding.separability_rows(dict.fromkeys(names, table), ("a", "b", "c"), draws=50, seed=0, run_seed=0)
         figure = embedding_figures.separability_figure(pd.DataFrame(rows), names, ("a", "b", "c"))
         assert [len(axis.lines) for axis in figure.axes] == [len(names)] * 2
 

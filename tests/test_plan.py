@@ -39,21 +39,24 @@ def test_lesions_of_the_simulated_cohort():
 def test_work_of_the_paper_counted_by_hand():
     work = count_work(parameters(), PAPER_LESIONS)
     originals = 2 * 182  # each lesion trains in two of three folds
-    assert (
-        work.classic_images == 150 * (9 * originals + 3 * (500 + 1000 + 2000 + 3000 + 5000 + 7500 + 10000 + 15000)) == 20_291_400
-    )
-    added = 3 * (100 + 500 + 1000 + 2000 + 3000 + 4000)
-    arms = 3  # extra real cases, DCGAN, ACGAN
-    assert work.added_images == arms * 150 * (6 * (originals + 3 * 5000) + 3 * added) == 84_412_800
+    classic = 9 * originals + 3 * (500 + 1000 + 2000 + 3000 + 5000 + 7500 + 10000 + 15000)
+    # Each pair of folds that is left out once more: three inner trainings of half the size for every three outer ones.
+    assert work.classic_images == 150 * classic * 3 // 2 == 30_437_100
+    added = 6 * (originals + 3 * 5000) + 3 * 3 * (100 + 500 + 1000 + 2000 + 3000 + 4000)
+    epochs = 2 * 4 * (originals + 3 * (5000 + 3 * 2000)) // 2  # of two GANs four further epochs at 2,000 a class
+    assert work.added_images == 150 * (3 * added * 3 // 2 + epochs) == 146_637_600
+    assert work.control_images == 150 * 6 * (originals + 3 * (5000 + 3 * 4000)) == 46_227_600
     assert work.judge_images == 150 * 3 * 9000
     assert work.detector_images == 3 * 30 * 2 * 3000
     # Images of a class in the mean fold: 35.3 + 1456.0 cysts, 42.7 + 1758.2 metastases, 43.3 + 1785.7 hemangiomas.
-    assert work.gan_steps == 3 * 70 * (1491 // 64 + 1800 // 64 + 1829 // 64) == 16_590
+    assert work.gan_steps == 3 * 70 * (1491 // 64 + 1800 // 64 + 1829 // 64 + 745 // 64 + 900 // 64 + 914 // 64) == 24_780
     # Of all classes in the mean fold: 121.3 + 5000 images.
-    assert work.acgan_steps == 3 * 50 * (5121 // 64) == 12_000
-    assert (work.gan_units, work.gan_epochs, work.samples) == (9, 9 * 70, 9 * 4000 + 3 * 12_000)
-    assert (work.acgan_units, work.acgan_epochs) == (3, 150)
-    assert (work.classic_units, work.added_units, work.judge_units) == (27, 3 * 18, 3)
+    assert work.acgan_steps == 3 * 50 * (5121 // 64 + 2560 // 64) == 18_000
+    # Of five epochs, 4,000 a class of three outer, and 2,000 of both orders of three inner networks.
+    assert work.samples == 2 * 5 * 3 * (3 * 4000 + 6 * 2000)
+    assert (work.gan_units, work.gan_epochs, work.acgan_units, work.acgan_epochs) == (18, 18 * 70, 6, 300)
+    assert (work.classic_units, work.added_units, work.control_units, work.judge_units) == (54, 2 * 54 + 2 * 12, 18, 3)
+    assert work.kept_units == 27 + 3 * 18
 
 
 def test_steps_agree_with_a_real_deal_of_the_cohort():
@@ -62,9 +65,9 @@ def test_steps_agree_with_a_real_deal_of_the_cohort():
     person = np.repeat(np.arange(len(patients)).astype(str), [patient.lesions for patient in patients])
     fold = patient_folds(label, person, folds=3, classes=phantom.CLASSES, seed=0)
     steps = 0
-    for number in range(3):
-        train = np.flatnonzero(fold != number)
-        lesion, _ = nested_group(train, 5000, 480)
+    for left_out, amount in [((0,), 5000), ((1,), 5000), ((2,), 5000), ((0, 1), 2500), ((0, 2), 2500), ((1, 2), 2500)]:
+        train = np.flatnonzero(~np.isin(fold, left_out))
+        lesion, _ = nested_group(train, amount, 480)
         images = np.bincount(label[train], minlength=3) + np.bincount(label[lesion], minlength=3)
         steps += 70 * (images // 64).sum()
     assert count_work(parameters(), PAPER_LESIONS).gan_steps == pytest.approx(steps, rel=0.03)
@@ -74,27 +77,31 @@ def test_every_fold_and_seed_costs_the_same_again():
     once = count_work(parameters(), PAPER_LESIONS)
     thrice = count_work(parameters(n03__seeds=[0, 1, 2], n05__seeds=[0, 1, 2]), PAPER_LESIONS)
     assert thrice.classic_images == 3 * once.classic_images and thrice.gan_steps == 3 * once.gan_steps
-    assert (thrice.judge_units, thrice.samples) == (9, once.samples + 2 * 9 * 4000)
+    assert (thrice.judge_units, thrice.samples) == (9, once.samples * 2)
     five = count_work(parameters(n01__folds=5), PAPER_LESIONS)
-    assert five.classic_images == 150 * (9 * 4 * 182 + 5 * 44_000)
+    outer = 9 * 4 * 182 + 5 * 44_000
+    assert five.classic_images == pytest.approx(150 * outer * (1 + 2 * 3 / 4)), (
+        "ten pairs of three quarters"
+    )
 
 
 def test_amounts_per_fold_are_added_once_for_each_training_fold():
     work = count_work(parameters(n02__amount_reading="per_fold"), PAPER_LESIONS)
-    assert work.classic_images == 150 * (9 * 364 + 3 * 2 * 44_000)
+    assert work.classic_images == 150 * (9 * 364 + 3 * 2 * 44_000) * 3 // 2
 
 
 def test_optimum_is_the_papers_if_it_can_be_and_else_the_largest():
     assert count_work(parameters(), PAPER_LESIONS).optimum == 5000
     work = count_work(parameters(n05__classic_amounts=[100, 900, 300], n05__added_per_class=[10]), PAPER_LESIONS)
-    assert work.optimum == 900 and work.added_images == 3 * 150 * (364 + 3 * 900 + 3 * 30)
+    group = 364 + 3 * 900 + 3 * 30
+    assert work.optimum == 900 and work.added_images == 150 * (3 * group + 3 * group // 2 + 2 * 4 * group // 2)
 
 
 def test_classic_amount_of_the_gan_can_be_set():
     work = count_work(parameters(n03__classic_amount=0, n03__batch_size=32), PAPER_LESIONS)
-    assert work.gan_steps == 3 * 70 * 3, "35, 43 and 43 originals a fold: one batch of 32 each"
+    assert work.gan_steps == 6 * 70 * 3, "35, 43 and 43 originals a fold, and half of them: one batch of 32 each"
     work = count_work(parameters(n03__classic_amount=0, n03__batch_size=256), PAPER_LESIONS)
-    assert work.gan_steps == 3 * 70 * 3, "fewer images than a batch are one step"
+    assert work.gan_steps == 6 * 70 * 3, "fewer images than a batch are one step"
 
 
 def test_without_a_gan_arm_nothing_is_trained_on_synthetic_rois():
@@ -104,12 +111,14 @@ def test_without_a_gan_arm_nothing_is_trained_on_synthetic_rois():
 
 def test_without_extra_cases_there_is_no_green_line():
     with_extra, without = (count_work(parameters(), Lesions((53, 64, 65), extra, 900)) for extra in (78, 0))
-    assert without.added_units == 36 and with_extra.added_images * 2 == 3 * without.added_images
+    assert without.added_units == 2 * (36 + 12) and with_extra.added_units == without.added_units + 36
 
 
 def test_part_of_the_classes_or_folds():
     work = count_work(parameters(n03__only_classes=[0], n03__only_folds=[2]), PAPER_LESIONS)
-    assert work.gan_steps == 70 * 23 and work.samples == 4000 + 3 * 12_000 and work.judge_images == 0
+    assert work.gan_steps == 70 * (23 + 2 * 11) and work.judge_images == 0
+    acgan = 5 * 3 * (3 * 4000 + 6 * 2000)
+    assert work.samples == 5 * (4000 + 2 * 2000) + acgan, "one class of one fold, and of two inner networks"
 
 
 def test_saved_epochs_that_cannot_be_are_an_error():
@@ -158,13 +167,14 @@ def test_forecast_multiplies_work_by_rates_and_adds_up(monkeypatch, capsys):
     monkeypatch.setattr(plan, "measure", lambda *_: rates)
     text = plan.forecast(parameters(), cores=2)
     times = dict(re.findall(r"^(\S.*?)  .*  (\S+ (?:s|min|h|days))$", text, re.MULTILINE))
-    assert times["CNN, 27 trainings on classic groups"] == f"{20_291.4 / 3600:.1f} h"
-    assert times["DCGAN, 9 trainings"] == f"{16_590 * 1.5 / 3600:.1f} h"
-    seconds = 1160 * 0.5 + 20_291.4 + 84_412.8 + 4050 * 2 + 16_590 * 1.5 + 12_000 * 2 + 780 * 0.1 + 720 + 540 + 3 * 1082 * 0.04
+    assert times["CNN, 54 trainings on classic groups"] == f"{30_437.1 / 2 / 3600:.1f} h", "two at once"
+    assert times["DCGAN, 18 trainings"] == f"{24_780 * 1.5 / 2 / 3600:.1f} h"
+    trainings = 30_437.1 + 146_637.6 + 46_227.6 + 4050 * 2 + 24_780 * 1.5 + 18_000 * 2
+    seconds = 1160 * 0.5 + trainings / 2 + 1560 * 0.1 + 7200 + 540 + 3 * 1082 * 0.04
     fixed = plan.NOTEBOOK_RUNS * plan.NOTEBOOK_SECONDS + plan.RENDER_SECONDS
     assert times["in all"] == plan.duration(seconds + fixed) == f"{(seconds + fixed) / 3600:.1f} h"
     sizes = {name: float(size.replace(",", "")) for name, size in re.findall(r"^(\S.*?)  +([\d,]+) MB$", text, re.MULTILINE)}
-    assert sizes["60 saved generators"] == 4800 and sizes["rolling checkpoint, while a GAN trains"] == 300
+    assert sizes["120 saved generators"] == 9600 and sizes["rolling checkpoint, while a GAN trains"] == 300
     total = sizes.pop("in all")
     assert total == pytest.approx(sum(sizes.values()), abs=len(sizes))
     assert "5,000 is assumed" in text and "are counted all the same" in text

@@ -68,7 +68,14 @@ def make_run(folder, *, classes):
     state = Run(folder)
     for number in range(3):
         save_synthetic(state, number, 20, frozenset(cohort.patient_id[fold != number].tolist()), classes=classes)
+    choose(state, "dcgan", amount=3, epoch=5)
+    choose(state, "classic", amount=0)
     return state
+
+
+def choose(state, arm, amount, epoch=None):
+    """Write what the inner folds would have chosen, the same for every fold."""
+    state.choose(arm, {(0, fold): {"amount": amount, "epoch": epoch, "unit": ""} for fold in range(3)})
 
 
 def save_synthetic(state, fold, per_class, patients, classes=3):
@@ -76,7 +83,7 @@ def save_synthetic(state, fold, per_class, patients, classes=3):
     label = np.repeat(np.arange(classes), per_class)
     images = random.random((len(label), 64, 64, 1), np.float32)
     synthetic = RoiSet(images, label, patients, np.full(len(label), ""))
-    sampling.save_synthetic(state.synthetic_path("dcgan", 0, fold), synthetic)
+    sampling.save_synthetic(state.synthetic_path("dcgan", 0, fold, 5), synthetic)
 
 
 # --- which ROIs are shown ------------------------------------------------------------------------------------------
@@ -102,7 +109,7 @@ def test_any_number_of_classes(tmp_path, classes):
     state = make_run(tmp_path, classes=classes)
     study = make_study(state)
     assert pd.crosstab(study.key["class"], study.key["origin"]).to_numpy().tolist() == [[24 // classes] * 2] * classes
-    probability = detector.detect(state, study, Brightness(), gan="dcgan", seed=0, classic_amount=0, rois=12)
+    probability = detector.detect(state, study, Brightness(), gan="dcgan", seed=0, rois=12)
     answers = [
         machine_answers(study, "cnn", label=np.arange(48) % classes),
         machine_answers(study, "real_or_synthetic_classifier", origin=(probability > 0.5).astype(int)),
@@ -119,7 +126,7 @@ def test_images_are_those_that_the_key_names(run):
     for row, image in zip(study.key.itertuples(), study.images, strict=True):
         source = originals.get(row.lesion_id)
         if row.origin == "synthetic":
-            source = sampling.load_synthetic(run.synthetic_path("dcgan", 0, row.fold)).images[row.sample]
+            source = sampling.load_synthetic(run.synthetic_path("dcgan", 0, row.fold, 5)).images[row.sample]
         assert np.abs(image - source).max() <= 0.5 / 255 + 1e-6
 
 
@@ -164,8 +171,11 @@ def test_too_few_synthetic_of_a_class_for_balance(run):
 
 
 def test_missing_synthetic_rois_name_the_notebook(run):
+    with pytest.raises(MissingInputError, match=r"acgan\.json is missing: run notebooks/05_classification"):
+        make_study(run, gan="acgan")
+    choose(run, "acgan", amount=3, epoch=5)
     with pytest.raises(
-        MissingInputError, match=r"acgan_seed0_fold0\.npz is missing; make it with: notebooks 03_dcgan or 04_acgan"
+        MissingInputError, match=r"acgan_seed0_fold0_epoch0005\.npz is missing; make it with: notebooks 03_dcgan or"
     ):
         make_study(run, gan="acgan")
 
@@ -559,8 +569,9 @@ class Brightness:
 
 def test_detector_is_trained_on_neither_the_studys_rois_nor_its_patients(run):
     study = make_study(run)
+    choose(run, "classic", amount=30)
     for fold in run.fold_numbers:
-        chosen = detector.training_set(run, study, gan="dcgan", seed=0, fold=fold, classic_amount=30, rois=30)
+        chosen = detector.training_set(run, study, gan="dcgan", seed=0, fold=fold, rois=30)
         assert np.bincount(chosen.label).tolist() == [30, 30]
         items = study.pixels[(study.key["fold"] == fold).to_numpy()]
         shown = {image.tobytes() for image in items}
@@ -571,22 +582,22 @@ def test_detector_is_trained_on_neither_the_studys_rois_nor_its_patients(run):
 
 def test_detector_that_would_have_seen_a_test_patient_is_a_leak(run):
     study = make_study(run)
-    synthetic = sampling.load_synthetic(run.synthetic_path("dcgan", 0, 1))
+    synthetic = sampling.load_synthetic(run.synthetic_path("dcgan", 0, 1, 5))
     leaking = RoiSet(synthetic.images, synthetic.label, frozenset(run.cohort.patient_id.tolist()), synthetic.lesion_id)
-    sampling.save_synthetic(run.synthetic_path("dcgan", 0, 1), leaking)
+    sampling.save_synthetic(run.synthetic_path("dcgan", 0, 1, 5), leaking)
     with pytest.raises(LeakError, match="real-or-synthetic classifier, seed 0, fold 1"):
-        detector.training_set(run, study, gan="dcgan", seed=0, fold=1, classic_amount=0, rois=30)
+        detector.training_set(run, study, gan="dcgan", seed=0, fold=1, rois=30)
 
 
 def test_study_of_all_synthetic_rois_leaves_none_to_train_on(run):
     study = make_study(run, synthetic=180)
     with pytest.raises(SettingsError, match="parameter 'synthetic': the study shows all"):
-        detector.training_set(run, study, gan="dcgan", seed=0, fold=0, classic_amount=0, rois=30)
+        detector.training_set(run, study, gan="dcgan", seed=0, fold=0, rois=30)
 
 
 def test_detector_reads_each_item_once_and_is_found_again(run):
     study, trainer = make_study(run), Brightness()
-    where = {"gan": "dcgan", "seed": 0, "classic_amount": 0, "rois": 12}
+    where = {"gan": "dcgan", "seed": 0, "rois": 12}
     probability = detector.detect(run, study, trainer, **where)
     assert trainer.trained == 3
     assert ((probability > 0.5) == (study.key["origin"] == "synthetic")).all()

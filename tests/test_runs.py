@@ -10,7 +10,7 @@ from conftest import random_rois, round_lesions
 
 from lesion_utils import experiment, runs, sampling, scores
 from lesion_utils.augment import augmented_rois, nested_group
-from lesion_utils.errors import DataError, LeakError, MissingInputError
+from lesion_utils.errors import DataError, LeakError, MissingInputError, SettingsError
 from lesion_utils.rois import RoiSet, extract_rois
 from lesion_utils.runs import Run, join_results, open_run, stream, write_json
 from lesion_utils.splits import patient_folds
@@ -151,20 +151,58 @@ def test_extra_cases_on_top_are_clean_in_every_fold(extra):
         extra.assert_clean(training + extra.extra_rois(0, 5), test, f"fold {fold}")
 
 
-def test_chosen_amount_and_its_classifiers_are_found_again(run):
-    units = []
-    for fold in (0, 1):
-        for amount in (10, 20):
-            frame = pd.DataFrame({"seed": [0], "fold": [fold], "amount": [amount]})
-            frame.attrs["unit"] = str(run.folder / "classifiers" / f"dcgan_{amount}_fold{fold}.npz")
-            units.append(frame)
-    run.choose("dcgan", 20, units)
-    assert run.chosen("dcgan")["amount"] == 20
-    assert run.chosen_unit("dcgan", 0, 1) == run.folder / "classifiers" / "dcgan_20_fold1.npz"
+def test_chosen_amounts_epochs_and_classifiers_are_found_again(run):
+    choices = {(0, fold): {"amount": 10 * fold, "epoch": 5, "unit": f"dcgan_fold{fold}.npz"} for fold in (0, 1)}
+    run.choose("dcgan", choices)
+    assert run.choices("dcgan") == choices == Run(run.folder).choices("dcgan")
+    assert run.chosen("dcgan", 0, 1) == {"amount": 10, "epoch": 5, "unit": "dcgan_fold1.npz"}
+    assert run.chosen_unit("dcgan", 0, 1) == run.folder / "classifiers" / "dcgan_fold1.npz"
     with pytest.raises(MissingInputError, match="dcgan.json has no seed 0, fold 2: run notebooks/05_classification.ipynb"):
         run.chosen_unit("dcgan", 0, 2)
     with pytest.raises(MissingInputError, match="acgan.json is missing: run notebooks/05_classification.ipynb first"):
         run.chosen_unit("acgan", 0, 0)
+
+
+def test_inner_training_sees_neither_the_outer_nor_the_inner_fold(run):
+    assert sorted(run.inner_folds) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    for outer, inner in run.inner_folds:
+        training, held_out = run.fold_sets(0, (outer, inner), 24)
+        inside = np.isin(run.folds(0), (outer, inner))
+        assert training.patients == set(run.cohort.patient_id[~inside]) and held_out.patients == set(
+            run.cohort.patient_id[inside]
+        )
+        assert len(training) == (~inside).sum() + 12, "as many augmentations for each lesion as in an outer training"
+        np.testing.assert_array_equal(training.images, run.fold_sets(0, (inner, outer), 24)[0].images)
+
+
+def test_share_keeps_the_number_for_each_lesion(run):
+    assert [run.share(300, left_out) for left_out in (0, (0, 1), (2, 0))] == [300, 150, 150]
+
+
+def test_two_folds_leave_nothing_to_choose_on(run):
+    write_json(run.folder / "preparation.json", {"folds": 2, "margin": 0.25, **WINDOW})
+    with pytest.raises(SettingsError, match="parameter 'folds' is 2.*needs 3 or more"):
+        _ = Run(run.folder).inner_folds
+
+
+def test_files_of_synthetic_rois_differ_by_epoch_and_by_what_was_left_out(run):
+    which = [(0, 5), (0, 10), ((0, 1), 5), ((1, 0), 5), (1, 5)]
+    assert len({run.synthetic_path("dcgan", 0, left_out, epoch) for left_out, epoch in which}) == len(which)
+    for epoch in (5, 10):
+        sampling.save_synthetic(run.synthetic_path("dcgan", 0, 0, epoch), synthetic({f"P{epoch}"}))
+    sampling.save_synthetic(run.synthetic_path("dcgan", 0, (0, 1), 7), synthetic({"P7"}))
+    assert sampling.drawn_epochs(run, "dcgan", 0, 0) == [5, 10]
+    run.choose("dcgan", {(0, 0): {"amount": 3, "epoch": 10, "unit": "a.npz"}})
+    assert sampling.chosen_synthetic(run, "dcgan", 0, 0).patients == {"P10"}
+    with pytest.raises(MissingInputError, match="no synthetic ROIs of dcgan, seed 0, fold 2"):
+        sampling.drawn_epochs(run, "dcgan", 0, 2)
+
+
+def test_predictions_of_a_notebook_are_read_with_ids_as_text(run):
+    run.save_results("05_classification", scores.results_frame([]), pd.DataFrame({"lesion_id": ["0012"], "patient_id": ["7"]}))
+    assert run.predictions("05_classification").iloc[0].tolist() == ["0012", "7"]
+    with pytest.raises(MissingInputError, match="run notebooks/11_controls.ipynb first"):
+        run.predictions("11_controls")
 
 
 def test_both_readings_of_samples_added_to_each_fold(run):
@@ -183,7 +221,7 @@ def test_both_readings_of_samples_added_to_each_fold(run):
         ("folds.csv", lambda run: run.folds(0), "01_data"),
         ("preparation.json", lambda run: run.window, "01_data"),
         ("augmentation.json", lambda run: run.fold_sets(0, 0, 3), "02_classic_augmentation"),
-        ("chosen/classic.json", lambda run: run.classic_optimum(), "05_classification"),
+        ("chosen/classic.json", lambda run: run.choices("classic"), "05_classification"),
     ],
 )
 def test_missing_input_names_the_notebook_that_makes_it(run, file, read, notebook):
@@ -195,11 +233,6 @@ def test_missing_input_names_the_notebook_that_makes_it(run, file, read, noteboo
 def test_seed_without_folds_is_an_error(run):
     with pytest.raises(MissingInputError, match="no folds for seed 7: run 01_data with this seed"):
         run.folds(7)
-
-
-def test_classic_optimum_is_read_back(run):
-    write_json(run.folder / "chosen" / "classic.json", {"amount": 500, "units": {}})
-    assert run.classic_optimum() == 500
 
 
 def test_results_of_all_notebooks_are_joined_without_changing_a_digit(run):
@@ -238,7 +271,7 @@ def test_patient_divided_between_folds_is_caught(run):
     leaking = tamper(run, divide)
     own = pd.read_csv(run.folder / "folds.csv").query("seed == 0 and patient_id == 'P0003'")["fold"]
     for fold in own:
-        with pytest.raises(LeakError, match=f"seed 0, fold {fold}: patients P0003 are in the test set"):
+        with pytest.raises(LeakError, match=f"seed 0, without fold {fold}: patients P0003 are in the test set"):
             leaking.fold_sets(0, fold, 10)
     leaking.fold_sets(1, 0, 10)
     leaking.fold_sets(0, ({0, 1, 2} - set(own)).pop(), 10)
@@ -254,7 +287,7 @@ def test_patient_of_the_independent_test_set_in_the_cohort_is_caught(run):
     test = run.test
     leaking.__dict__["test"] = test.subset(slice(None))
     leaking.test.patient_id[0] = run.cohort.patient_id[run.folds(0) != 0][0]
-    with pytest.raises(LeakError, match="seed 0, fold 0, independent test set"):
+    with pytest.raises(LeakError, match="seed 0, without fold 0, independent test set"):
         leaking.fold_sets(0, 0, 0)
 
 
@@ -277,7 +310,7 @@ class FakeTrainer:
 
 def unit(run, training, tests, trainer=None, **more):
     name = {"arm": "classic", "amount": 10, "seed": 0, "fold": 0} | more
-    return experiment.train_and_predict(run, trainer or FakeTrainer(), training, tests, **name)
+    return experiment.train_and_predict(run, trainer or FakeTrainer(), training=training, tests=tests, **name)
 
 
 def test_training_set_with_a_test_patient_is_caught_before_training(run):
@@ -378,10 +411,39 @@ def test_kept_classifier_predicts_as_it_did(run):
     training, test = run.fold_sets(0, 0, 0)
     trainer = Trainer(3, epochs=1, batch_size=8, learning_rate=0.01, momentum=0.9, precision="float32")
     frame = unit(run, training, {"cross_validation": test}, trainer, keep_classifier=True)
-    loaded = experiment.load_classifier(frame.attrs["unit"])
+    loaded = experiment.load_classifier(run.folder / "classifiers" / frame.attrs["unit"])
     probability = frame[[f"probability_{name}" for name in run.classes]].to_numpy()
     np.testing.assert_array_equal(loaded.predict(test.images), probability)
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
+
+
+def test_trainings_side_by_side_come_back_in_order_and_are_those_of_one_after_the_other(run):
+    from lesion_utils.classifier import Trainer
+
+    def job(fold):
+        test = run.fold_sets(0, fold, 0)[1]
+        training = lambda: run.fold_sets(0, fold, 12)[0]  # noqa: E731  (built when its training begins)
+        return {"training": training, "tests": {"inner": test}, "arm": "classic", "amount": 12, "seed": 0, "fold": fold}
+
+    settings = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "momentum": 0.9, "precision": "float32"}
+    jobs = [job(fold) for fold in (2, 0, (0, 1))]
+    frames = experiment.train_all(run, [Trainer(3, **settings) for _ in range(2)], jobs)
+    assert [frame["fold"].iloc[0] for frame in frames] == [2, 0, "0-1"]
+    files = sorted(run.folder.glob("classifiers/*"))
+    assert len(files) == 3 and {frame.attrs["unit"] for frame in frames} == {file.name for file in files}
+    for file in files:
+        file.unlink()
+    for job, frame in zip(jobs, frames, strict=True):
+        pd.testing.assert_frame_equal(frame, experiment.train_and_predict(run, Trainer(3, **settings), **job))
+
+
+def test_inner_predictions_are_of_the_inner_folds_lesions_alone(run):
+    _, both = run.fold_sets(0, (2, 1), 0)
+    training, _ = run.fold_sets(0, (2, 1), 6)
+    frame = unit(run, training, {"inner": both}, fold=(2, 1))
+    for outer, inner in ((1, 2), (2, 1)):
+        rows = experiment.inner_predictions(run, frame, outer, inner, 0)
+        assert set(rows["lesion_id"]) == set(run.cohort.lesion_id[run.folds(0) == inner]) and set(rows["fold"]) == {outer}
 
 
 def test_json_says_what_it_was_given(tmp_path):

@@ -170,7 +170,7 @@ def test_difference_counts_lesion_by_lesion():
 def test_identical_arms_differ_by_exactly_nothing():
     difference = scores.paired_difference(*arms([1, 0, 1, 1], [1, 0, 1, 1]), draws=200, seed=0)
     assert difference.value == 0 and difference.interval == (0, 0)
-    assert "cannot tell" in scores.verdict(difference)
+    assert "make no difference that matters" in scores.verdict(difference, "synthetic ROIs", 0.01)
 
 
 def test_interval_covers_the_truth_and_agrees_with_the_normal_one():
@@ -205,14 +205,55 @@ def test_difference_wants_the_same_lesions_once():
 
 
 @pytest.mark.parametrize(
-    ("better", "worse", "words"), [(40, 5, "help here"), (5, 40, "harm here"), (20, 22, "cannot tell"), (0, 0, "cannot tell")]
+    ("better", "worse", "words"),
+    [
+        (40, 5, "says that synthetic ROIs help here, by more than 5 points"),
+        (5, 40, "says that synthetic ROIs harm here, by more than 5 points"),
+        (1, 1, "make no difference that matters"),
+        (20, 22, "cannot tell"),
+        (9, 0, "cannot tell"),
+    ],
 )
 def test_verdict_on_planted_effects(better, worse, words):
     old = np.repeat([0, 1, 1], [better, worse, 120 - better - worse])
     new = np.repeat([1, 0, 1], [better, worse, 120 - better - worse])
     difference = scores.paired_difference(*arms(old, new), draws=1000, seed=0)
-    assert words in scores.verdict(difference)
+    assert words in scores.verdict(difference, "synthetic ROIs", 0.05)
     assert scores.points(difference).startswith(f"{100 * (better - worse) / 120:+.1f} points (95 % interval ")
+
+
+@pytest.mark.parametrize(
+    ("interval", "margin", "word"),
+    [
+        ((0.011, 0.08), 0.01, "helps"),
+        ((-0.08, -0.011), 0.01, "harms"),
+        ((-0.009, 0.009), 0.01, "makes no difference that matters"),
+        ((0.002, 0.009), 0.01, "makes no difference that matters"),  # surely above zero, and surely too small to matter
+        ((-0.01, 0.01), 0.01, "makes no difference that matters"),  # the margin itself lies inside
+        ((0.01, 0.08), 0.01, "cannot tell"),  # on the margin is not beyond it
+        ((-0.08, -0.01), 0.01, "cannot tell"),
+        ((0.002, 0.08), 0.01, "cannot tell"),
+        ((-0.02, 0.005), 0.01, "cannot tell"),
+        ((-0.2, 0.2), 0.01, "cannot tell"),
+        ((0.001, 0.08), 0, "helps"),
+        ((0, 0), 0, "makes no difference that matters"),
+        ((0, 0.08), 0, "cannot tell"),
+        ((np.nan, np.nan), 0.01, "cannot tell"),
+    ],
+)
+def test_decision_of_every_kind_and_on_the_margin(interval, margin, word):
+    assert scores.decide(interval, margin) == word
+    low, high = interval
+    mirrored = {"helps": "harms", "harms": "helps"}.get(word, word)
+    assert scores.decide((-high, -low), margin) == mirrored
+
+
+def test_decision_wants_a_margin_and_an_interval():
+    for margin in (-0.01, np.nan):
+        with pytest.raises(ValueError, match="parameter 'margin'"):
+            scores.decide((0, 1), margin)
+    with pytest.raises(ValueError, match="lower end first"):
+        scores.decide((0.2, 0.1), 0.01)
 
 
 def test_optimum_is_the_smallest_of_the_best():

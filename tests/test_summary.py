@@ -18,6 +18,7 @@ from lesion_utils.settings import ROOT, notebook_defaults
 
 OTHER = ("solid", "part-solid", "ground glass")
 NAMES = [f"Table {number}" for number in range(1, 8)] + [f"Fig. {number}" for number in range(1, 10)]
+MARGIN = 0.01
 FACTS = sentences.Facts(
     counts=dict(zip(CLASSES, (53, 64, 65), strict=True)),
     patients=120,
@@ -39,6 +40,7 @@ def planted(arms, *, classes=CLASSES, gain=None, readers=(), silhouette=None, ag
     Parameters
     ----------
     arms : dict of arm to (amount, confusion matrix)
+        The amount is what every inner fold chose.
     gain : (low, high), optional
         Interval of the DCGAN's paired difference.
     readers : sequence of (arm, correct of 302, real or synthetic correct of 302)
@@ -53,7 +55,8 @@ def planted(arms, *, classes=CLASSES, gain=None, readers=(), silhouette=None, ag
         own = predictions_of(matrix, classes, **where)
         if arm in ("real", "classic", "dcgan", "acgan", "classic_extra_real"):
             rows += scores.score_rows(own, classes, table="fig8")
-        table = {"acgan_discriminator": "table5"}.get(arm, "table6" if arm[0] in "bg" else "table7")
+            rows += [result_row("chosen_amount", amount, table="inner", arm=arm, fold=fold, seed=0) for fold in range(3)]
+        table = {"acgan_discriminator": "table5"}.get(arm, "table6" if arm[0] in "bg" else "chosen")
         if arm != "real":
             rows += scores.score_rows(own, classes, table=table)
         for name, of in (("table2", "classic"), ("table3", "dcgan")):
@@ -127,13 +130,13 @@ def test_intervals_of_the_papers_two_accuracies_overlap():
 
 
 def test_every_table_and_figure_has_a_sentence_with_or_without_results(full, tmp_path):
-    assert list(sentences.sentences(full, FACTS)) == NAMES
+    assert list(sentences.sentences(full, FACTS, MARGIN)) == NAMES
     bare = summarise(tmp_path, planted({"real": (0, WORSE), "classic": (5000, CLASSIC)}))
     nothing = summarise(tmp_path, planted({}))
     for one in (full, bare, nothing):
-        for name, sentence in sentences.sentences(one, FACTS).items():
+        for name, sentence in sentences.sentences(one, FACTS, MARGIN).items():
             assert sentence.endswith(".") and len(sentence.split()) > 6 and "nan" not in sentence, (name, sentence)
-    assert "not in this run" not in sentences.sentences(full, FACTS)["Table 6"]
+    assert "not in this run" not in sentences.sentences(full, FACTS, MARGIN)["Table 6"]
 
 
 def test_the_notebook_lists_every_table_and_figure_with_its_place_and_its_sentence():
@@ -147,7 +150,7 @@ def test_the_notebook_lists_every_table_and_figure_with_its_place_and_its_senten
 
 
 def test_missing_parts_are_named(tmp_path):
-    said = sentences.sentences(summarise(tmp_path, planted({"real": (0, WORSE), "classic": (5000, CLASSIC)})), FACTS)
+    said = sentences.sentences(summarise(tmp_path, planted({"real": (0, WORSE), "classic": (5000, CLASSIC)})), FACTS, MARGIN)
     assert said["Table 3"].startswith("This run has no accuracy with synthetic ROIs (DCGAN)")
     assert said["Table 4"].startswith("This run has no reader study")
     assert "BoVW-MI, multi" in said["Table 6"] and "no synthetic ROIs (DCGAN) in this run" in said["Fig. 8"]
@@ -168,70 +171,75 @@ def test_missing_parts_are_named(tmp_path):
     ],
 )
 def test_comparison_says_which_side_and_whether_intervals_overlap(tmp_path, matrix, place, overlap):
-    said = sentences.sentences(summarise(tmp_path, planted({"classic": (500, CLASSIC), "dcgan": (90, matrix)})), FACTS)
+    said = sentences.sentences(summarise(tmp_path, planted({"classic": (500, CLASSIC), "dcgan": (90, matrix)})), FACTS, MARGIN)
     assert place in said["Table 3"] and overlap in said["Table 3"]
 
 
 @pytest.mark.parametrize(
-    ("gain", "words"), [((0.01, 0.05), "they help here"), ((-0.05, -0.01), "they harm here"), ((-0.01, 0.05), "cannot tell")]
+    ("gain", "words"), [((0.02, 0.05), "they help here"), ((-0.05, -0.02), "they harm here"), ((-0.01, 0.05), "cannot tell")]
 )
 def test_gain_helps_harms_or_cannot_be_told(tmp_path, gain, words):
     results = planted({"real": (0, WORSE), "classic": (5000, CLASSIC), "dcgan": (90, DCGAN)}, gain=gain, silhouette=gain)
-    said = sentences.sentences(summarise(tmp_path, results), FACTS)
+    said = sentences.sentences(summarise(tmp_path, results), FACTS, MARGIN)
     assert words in said["Fig. 8"] and f"{100 * gain[0]:+.1f} to {100 * gain[1]:+.1f}" in said["Fig. 8"]
     maps = {"they help here": "further apart;", "they harm here": "closer together;", "cannot tell": "neither measurably"}
     assert maps[words] in said["Fig. 9"]
 
 
 def test_order_of_methods_and_whether_it_may_be_chance(tmp_path, full):
-    said = sentences.sentences(full, FACTS)
+    said = sentences.sentences(full, FACTS, MARGIN)
     assert "Best on simulated lesions is classic + synthetic (DCGAN)" in said["Table 6"] and "the same best" in said["Table 6"]
     assert "first and the last do not overlap" in said["Table 6"] and "may be chance" in said["Table 5"]
     swapped = FULL | {"dcgan": (90, WORSE), "gabor": ("", DCGAN)}
-    said = sentences.sentences(summarise(tmp_path, planted(swapped)), FACTS)
+    said = sentences.sentences(summarise(tmp_path, planted(swapped)), FACTS, MARGIN)
     assert "is Gabor + SVM" in said["Table 6"] and "paper's best is classic + synthetic (DCGAN)" in said["Table 6"]
 
 
 def test_class_by_class_names_what_lies_apart(tmp_path, full):
-    assert "12 of 12 sensitivities and specificities have intervals that overlap" in sentences.sentences(full, FACTS)["Table 7"]
-    said = sentences.sentences(summarise(tmp_path, planted({"classic": (50, CLASSIC), "dcgan": (90, WORSE)})), FACTS)["Table 7"]
+    assert (
+        "12 of 12 sensitivities and specificities have intervals that overlap"
+        in sentences.sentences(full, FACTS, MARGIN)["Table 7"]
+    )
+    said = sentences.sentences(summarise(tmp_path, planted({"classic": (50, CLASSIC), "dcgan": (90, WORSE)})), FACTS, MARGIN)[
+        "Table 7"
+    ]
     assert "sensitivity for cyst, classic + synthetic (DCGAN): 56.6 %" in said and "12 of 12" not in said
 
 
 def test_readers_are_people_only_if_they_are(tmp_path):
-    machine = sentences.sentences(summarise(tmp_path, planted({}, readers=[("cnn", 250, 182)])), FACTS)["Table 4"]
+    machine = sentences.sentences(summarise(tmp_path, planted({}, readers=[("cnn", 250, 182)])), FACTS, MARGIN)["Table 4"]
     assert machine.startswith("No person has read") and "77.8 % [72.8, 82.1]" in machine
     readers = [("cnn", 250, 182), ("R1", 200, 182), ("R2", 200, 260)]
-    people = sentences.sentences(summarise(tmp_path, planted({}, readers=readers)), FACTS)["Table 4"]
+    people = sentences.sentences(summarise(tmp_path, planted({}, readers=readers)), FACTS, MARGIN)["Table 4"]
     assert "R1 named 66.2 %" in people and "cnn" not in people
     assert "R1 did not tell real from synthetic" in people and "R2 told real from synthetic" in people
 
 
 def test_other_classes_claim_nothing(tmp_path):
     three = {arm: FULL[arm] for arm in ("real", "classic", "dcgan")}
-    said = sentences.sentences(summarise(tmp_path, planted(three, classes=OTHER, gain=(0.01, 0.02)), OTHER), FACTS)
+    said = sentences.sentences(summarise(tmp_path, planted(three, classes=OTHER, gain=(0.01, 0.02)), OTHER), FACTS, MARGIN)
     assert all("may agree" not in sentence and "the paper has the same" not in sentence for sentence in said.values())
     assert said["Table 2"].endswith("measured on other classes and stands here for context only.")
     assert "The classes are not the paper's" in said["Table 7"] and "+7.1" not in said["Fig. 8"]
     two = summarise(tmp_path, planted({"classic": (50, np.array([[9, 3], [4, 8]]))}, classes=("a", "b")), ("a", "b"))
-    assert list(sentences.sentences(two, FACTS)) == NAMES and two.confusion("table2").shape == (3, 3)
+    assert list(sentences.sentences(two, FACTS, MARGIN)) == NAMES and two.confusion("table2").shape == (3, 3)
 
 
 @pytest.mark.parametrize(("reduced", "words"), [(True, "with reduced settings"), (None, "not on record"), (False, None)])
 def test_reduced_settings_are_said_beside_every_comparison(full, reduced, words):
-    said = sentences.sentences(full, replace(FACTS, reduced=reduced))
+    said = sentences.sentences(full, replace(FACTS, reduced=reduced), MARGIN)
     for name in ("Table 2", "Table 3", "Table 5", "Table 6", "Table 7"):
         assert "on simulated lesions" in said[name]
         assert (words in said[name]) if words else "settings" not in said[name]
-    assert "on other lesions than the paper's" in sentences.sentences(full, replace(FACTS, simulated=False))["Table 2"]
+    assert "on other lesions than the paper's" in sentences.sentences(full, replace(FACTS, simulated=False), MARGIN)["Table 2"]
 
 
 def test_facts_of_the_setting_stand_in_their_sentences(full):
     small = {"augmentations": 96, "network_parameters": 99, "generator_width": 64, "counts": {"cyst": 3}}
-    same, other = (sentences.sentences(full, facts) for facts in (FACTS, replace(FACTS, **small)))
+    same, other = (sentences.sentences(full, facts, MARGIN) for facts in (FACTS, replace(FACTS, **small)))
     for name, number in (("Fig. 1", "3 cyst"), ("Fig. 2", "99"), ("Fig. 3", "96"), ("Fig. 5", "64 channels")):
         assert number in other[name] and same[name] != other[name], name
-    assert "not on record" in sentences.sentences(full, replace(FACTS, generator_width=None))["Fig. 5"]
+    assert "not on record" in sentences.sentences(full, replace(FACTS, generator_width=None), MARGIN)["Fig. 5"]
     assert "better than chance" in same["Fig. 6"] and "80.0 % [75.1, 84.1]" in same["Fig. 6"]
 
 
@@ -261,7 +269,7 @@ def test_tables_hold_ours_and_theirs(full, tmp_path):
     assert list(readers.index) == ["A", "paper, expert 1", "paper, expert 2"]
     assert readers.loc["A", "class, all ROIs"] == "76.2 % [71.0, 80.6]" and readers.loc["A", "class, real ROIs"] == ""
     assert readers.loc["paper, expert 2", "real or synthetic"] == "58.6 % [53.0, 64.0]"
-    assert full.procedure()["this run"].tolist()[0] == "5,000 augmentations at the best amount"
+    assert full.procedure()["this run"].tolist()[0] == "5,000 augmentations, chosen on inner folds"
     assert len(full.separability()) == 1
     nothing = summarise(tmp_path, planted({}))
     assert (nothing.methods(paper.TABLE_5)[("sensitivity", "ours")] == "").all() and nothing.curves().empty
@@ -272,17 +280,12 @@ def test_chosen_amount_and_pooled_seeds_are_taken(tmp_path):
     parts = [predictions_of(CLASSIC, amount=5000, seed=seed) for seed in (0, 1)]
     worse = [predictions_of(WORSE, amount=500, seed=seed) for seed in (0, 1)]
     rows = scores.score_rows(pd.concat(worse + parts), CLASSES, table="fig8")
-    rows += scores.score_rows(pd.concat(parts), CLASSES, table="table7")
+    rows += scores.score_rows(pd.concat(parts).assign(amount="all"), CLASSES, table="chosen")
+    rows += [result_row("chosen_amount", n, table="inner", arm="classic", fold=n % 3, seed=0) for n in (500, 5000)]
     found = summarise(tmp_path, scores.results_frame(rows))
     assert found.score("classic").text == "78.6 % [72.1, 83.9]", "a lesion counts once, whatever the number of seeds"
-    assert found.amount("classic") == 5000 and found.amount("dcgan") is None
-
-
-def test_without_augmentation_best_the_baseline_is_real(tmp_path):
-    rows = scores.score_rows(predictions_of(DCGAN, arm="real", amount=0), CLASSES, table="table7")
-    rows += scores.confusion_rows(DCGAN, CLASSES, table="table2", arm="real", amount=0, fold="all", seed="all")
-    found = summarise(tmp_path, scores.results_frame(rows))
-    assert found.baseline == "real" and found.amount("classic") == 0 and found.score("classic").value == 156 / 182
+    assert found.amounts("classic") == [500, 5000] and found.amount_text("classic") == "500 to 5,000"
+    assert found.amounts("dcgan") == [] and found.amount_text("dcgan") is None
 
 
 def test_overview_has_a_row_an_arm_and_is_drawn(full, tmp_path):

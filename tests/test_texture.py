@@ -378,7 +378,7 @@ def test_leak_planted_in_the_folds_is_caught_when_the_flow_asks_for_its_sets(run
     folds = pd.read_csv(run.folder / "folds.csv")
     folds.loc[0, "fold"] = 2  # one of the two lesions of patient P0001
     folds.to_csv(run.folder / "folds.csv", index=False)
-    with pytest.raises(LeakError, match="seed 0, fold 0: patients P0001"):
+    with pytest.raises(LeakError, match="seed 0, without fold 0: patients P0001"):
         run.fold_sets(0, 0, 0)
 
 

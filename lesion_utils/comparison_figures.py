@@ -1,0 +1,71 @@
+"""Figures of the comparison of arms: differences with their margin, and calibration curves."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+
+from .comparison_tables import TEST_SETS, arm_name
+from .figures import WIDTH
+
+
+def differences_figure(rows, margin):
+    """Draw each arm's difference in accuracy with its interval, the margin as a band; one panel a test set.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Those of metric ``difference`` are drawn, from top to bottom.
+    margin : float
+    """
+    rows = [row for row in rows if row["metric"] == "difference"]
+    tests = list(dict.fromkeys(row["test_set"] for row in rows))
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    size = (WIDTH, 1.2 + 0.4 * len(arms))
+    figure, axes = plt.subplots(1, len(tests), figsize=size, sharex=True, sharey=True, squeeze=False)
+    colour = sns.color_palette("colorblind")[0]
+    for axis, test in zip(axes[0], tests, strict=True):
+        axis.axvspan(-100 * margin, 100 * margin, color="0.85", linewidth=0)
+        axis.axvline(0, color="0.3", linewidth=1)
+        for row in rows:
+            if row["test_set"] == test:
+                y = -arms.index(row["arm"])
+                axis.plot([100 * row["ci_low"], 100 * row["ci_high"]], [y, y], color=colour, linewidth=3, alpha=0.5)
+                axis.plot(100 * row["value"], y, "o", color=colour)
+        axis.set_title(TEST_SETS.get(test, test), loc="left", fontsize=10)
+        axis.set_xlabel("accuracy against the baseline, points")
+        axis.set_yticks([-number for number in range(len(arms))], [arm_name(arm) for arm in arms])
+        axis.set_ylim(-len(arms) + 0.4, 0.6)
+        axis.grid(axis="y", visible=False)
+    return figure
+
+
+def calibration_figure(rows):
+    """Draw the share of right answers against confidence, one line an arm, one panel a test set.
+
+    Parameters
+    ----------
+    rows : list of dict
+        From :func:`measures.measure_rows`: metrics ``confidence`` and ``share_right``.
+    """
+    frame = pd.DataFrame([row for row in rows if row["metric"] in ("confidence", "share_right")])
+    tests, arms = list(dict.fromkeys(frame["test_set"])), list(dict.fromkeys(frame["arm"]))
+    figure, axes = plt.subplots(1, len(tests), figsize=(WIDTH, 1.1 + WIDTH / 2), sharex=True, sharey=True, squeeze=False)
+    looks = dict(zip(arms, zip(sns.color_palette("colorblind", len(arms)), "osD^vPX*<>" * len(arms), strict=False), strict=False))
+    for axis, test in zip(axes[0], tests, strict=True):
+        axis.plot([0, 1], [0, 1], color="0.3", linewidth=1, linestyle=":", label="as sure as right")
+        for arm in arms:
+            own = frame[(frame["test_set"] == test) & (frame["arm"] == arm)]
+            share = own[own["metric"] == "share_right"].set_index("label")
+            if share.empty:
+                continue
+            x = own[own["metric"] == "confidence"].set_index("label")["value"].astype(float).loc[share.index]
+            y, (colour, marker) = share["value"].astype(float), looks[arm]
+            axis.vlines(x, share["ci_low"].astype(float), share["ci_high"].astype(float), color=colour, linewidth=1, alpha=0.4)
+            axis.plot(x, y, marker=marker, markersize=5, color=colour, linewidth=1.2, label=arm_name(arm))
+        axis.set_title(TEST_SETS.get(test, test), loc="left", fontsize=10)
+        axis.set(xlabel="confidence: probability of the class that is named", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+        axis.set_box_aspect(1)
+    axes[0, 0].set_ylabel("share named rightly")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+    return figure
