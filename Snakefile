@@ -142,10 +142,21 @@ rule statistics:
     shell: execute("12_statistics", threads=HALF)
 
 
+# The simulator makes fresh lesions without end, so this needs phantom too.
+rule truth:
+    input:
+        source("13_truth", "fresh", "truth", "true_gain", "false_gain", "truth_figures", "phantom", "anatomy", "appearance", *BASE, *NETS),
+        "parameters/13_truth.yml", rules.classification.output,
+    output: "book/notebooks/13_truth.ipynb", "results/13_truth.csv"
+    threads: THREADS
+    benchmark: "benchmarks/truth.tsv"
+    shell: execute("13_truth")
+
+
 rule results:
     input:
         rules.dcgan.output, rules.acgan.output, rules.classification.output, rules.tsne.output, rules.texture_baselines.output,
-        rules.reader_study.output, rules.fidelity.output, rules.controls.output, rules.statistics.output,
+        rules.reader_study.output, rules.fidelity.output, rules.controls.output, rules.statistics.output, rules.truth.output,
     output: "results.csv", "predictions.csv"
     shell: f'{COMMAND} join "{Path.cwd()}"'
 
@@ -161,7 +172,7 @@ rule summary:
 rule book:
     input:
         [rule.output[0] for rule in (rules.data, rules.classic_augmentation, rules.dcgan, rules.acgan, rules.classification)],
-        [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary, rules.fidelity, rules.controls, rules.statistics)],
+        [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary, rules.fidelity, rules.controls, rules.statistics, rules.truth)],
         ROOT / "_config.yml", ROOT / "_toc.yml", [path for path in sorted((ROOT / "book").rglob("*.*")) if path.is_file() and path.suffix != ".pyc"],
     output: "html/index.html"
     threads: THREADS

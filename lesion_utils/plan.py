@@ -21,7 +21,7 @@ from .work import count_lesions, count_work
 #: Seconds of what is neither training nor drawing: start, imports, compilation, figures of one notebook; rendering the book.
 NOTEBOOK_SECONDS, RENDER_SECONDS = 12, 20
 #: Notebooks executed, 05_classification twice: its classic half comes before the GANs.
-NOTEBOOK_RUNS = 13
+NOTEBOOK_RUNS = 14
 #: Seconds that the texture baselines take for a lesion and fold at the paper's setting, seen in runs on two cores.
 TEXTURE_SECONDS = 0.04
 #: Bytes on disk, seen in runs: a lesion of cohort.npz, a synthetic ROI (64 x 64 x 16 bit, packed), a row of predictions.csv
@@ -146,10 +146,11 @@ def _lines(parameters, lesions, work, rates, cores, load):
     folds = parameters["01_data"]["folds"]
     textures = len(parameters["07_texture_baselines"]["seeds"]) * folds * (sum(lesions.cohort) + lesions.test)
     parts = [
-        (lesion_words, everything, "lesions", rates.lesion, rate_words),
+        (lesion_words, everything + work.fresh_lesions, "lesions", rates.lesion, rate_words),
         (f"CNN, {work.classic_units} trainings on classic groups", work.classic_images, "images", rates.classic, None),
         (f"CNN, {work.added_units} trainings with more ROIs on top", work.added_images, "images", rates.classic, None),
         (f"CNN, {work.control_units} trainings of control arms", work.control_images, "images", rates.classic, None),
+        (f"CNN, {work.truth_units} trainings on further deals", work.truth_images, "images", rates.classic, None),
         (f"CNN, {work.judge_units} trainings on synthetic ROIs alone", work.judge_images, "images", rates.judge, None),
         ("CNN, real against synthetic ROIs", work.detector_images, "images", rates.classic, None),
         (f"DCGAN, {work.gan_units} trainings", work.gan_steps, "steps", rates.step, None),
@@ -160,7 +161,7 @@ def _lines(parameters, lesions, work, rates, cores, load):
         ("notebooks' start, figures, rendering", NOTEBOOK_RUNS, "notebooks", fixed, "assumed"),
     ]
     tests = sum(lesions.cohort) + folds * lesions.test
-    units = work.classic_units + work.added_units + work.control_units + work.judge_units
+    units = work.classic_units + work.added_units + work.control_units + work.truth_units + work.judge_units
     generators = work.gan_units * gan["saved_epochs"] + work.acgan_units * acgan["saved_epochs"]
     disk = [
         (f"cohort, {everything:,} lesions", everything * LESION_BYTES),

@@ -34,11 +34,13 @@ class Work:
         CNN training images of 05_classification: classic groups, and groups with synthetic or extra real ROIs on top.
     control_images : int
         CNN training images of 11_controls, at the largest amounts.
+    truth_images : int
+        CNN training images of 13_truth: models of the classic arm on further deals of the patients.
     judge_images : int
         CNN training images of 03_dcgan: synthetic ROIs alone.
     detector_images : int
         CNN training images of 08_reader_study: real against synthetic ROIs.
-    classic_units, added_units, control_units, judge_units : int
+    classic_units, added_units, control_units, truth_units, judge_units : int
         Trained classifiers.
     kept_units : int
         Classifiers whose networks stay on the disk: those of 05_classification that are no inner ones.
@@ -48,6 +50,8 @@ class Work:
         Of ACGAN training.
     samples : int
         Synthetic ROIs drawn.
+    fresh_lesions : int
+        Lesions that 13_truth simulates.
     optimum : int
         Classic amount that the numbers are based on.
     """
@@ -55,11 +59,13 @@ class Work:
     classic_images: int
     added_images: int
     control_images: int
+    truth_images: int
     judge_images: int
     detector_images: int
     classic_units: int
     added_units: int
     control_units: int
+    truth_units: int
     judge_units: int
     kept_units: int
     gan_steps: int
@@ -69,6 +75,7 @@ class Work:
     acgan_epochs: int
     acgan_units: int
     samples: int
+    fresh_lesions: int
     optimum: int
 
 
@@ -186,15 +193,19 @@ def count_work(parameters, lesions):
     reader = parameters["08_reader_study"]
     detected = 2 * min(reader["machine_rois"], group(optimum))  # as many real as synthetic ones
     controls = len(control["only_controls"] or ARMS) * len(control["seeds"]) * folds
+    truth = parameters["13_truth"]
+    models = 0 if parameters["01_data"]["data"] else truth["models"]  # only a simulated cohort has fresh lesions
     return Work(
         classic_images=round(classic_images),
         added_images=round(added_images),
         control_images=round(controls * control["epochs"] * max(added_groups, default=group(optimum))),
+        truth_images=round(models * truth["epochs"] * group(optimum)),
         judge_images=judges * gan["judge_epochs"] * gan["judge_per_class"] * classes,
         detector_images=round(folds * reader["detector_epochs"] * detected),
         classic_units=classic_units,
         added_units=added_units,
         control_units=controls,
+        truth_units=models,
         judge_units=judges,
         kept_units=len(cnn["seeds"]) * folds * (len(classic_groups) + added_arms * len(added_groups)),
         gan_steps=sum(dcgan.steps(number) for number in images),
@@ -205,6 +216,7 @@ def count_work(parameters, lesions):
         acgan_units=acgan_work.units,
         samples=round(dcgan.draws * epochs_drawn(gan) * len(chosen) * gan["samples_per_class"])
         + round(acgan_work.draws * epochs_drawn(acgan) * classes * acgan["samples_per_class"]),
+        fresh_lesions=truth["fresh_lesions"] if models else 0,
         optimum=optimum,
     )
 

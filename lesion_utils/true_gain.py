@@ -1,0 +1,158 @@
+"""How large is the true gain, and how sure? Intervals over trained models and patients at once, and the seeds they would need."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from .scores import drawn_patients, proportion_row, result_row
+
+#: Resamplings whose draws of patients are in memory at once.
+BLOCK = 200
+
+
+@dataclass(frozen=True)
+class TrueValue:
+    """A mean over models and fresh lesions with its 95 % interval over both, and what each contributes to its variance.
+
+    ``seed_variance`` is the variance that one seed would have alone, ``patient_variance`` that of infinitely many seeds;
+    ``from_seeds`` says whether the first was measured between seeds, or, with one seed, between its folds.
+    """
+
+    value: float
+    interval: tuple
+    seed_variance: float
+    patient_variance: float
+    from_seeds: bool
+
+    @property
+    def half_width(self):
+        """Half the length of the interval."""
+        return (self.interval[1] - self.interval[0]) / 2
+
+
+def patient_sums(values, patient):
+    """Return the sums of (m, n) values over each patient's lesions, (m, p), and the lesions of each, (p,)."""
+    person = np.unique(patient, return_inverse=True)[1]
+    order = np.argsort(person, kind="stable")
+    starts = np.flatnonzero(np.diff(person[order], prepend=-1))
+    return np.add.reduceat(np.asarray(values, float)[:, order], starts, axis=1), np.bincount(person)
+
+
+def two_way_interval(values, patient, *, draws, seed):
+    """Return the 95 % percentile interval of a mean over resamplings of models and, independently, of whole patients.
+
+    Of m models m - 1 are drawn with replacement: then the variance between models comes out right, where m draws of so few would
+    make it too small by (m - 1) / m (Rao & Wu 1988). The part of the variance that belongs to single pairs of model and patient
+    is counted more than once (Owen 2007), which makes the interval rather too wide.
+
+    Parameters
+    ----------
+    values : (m, n)
+        One row a model, one column a lesion. With one row only patients are drawn.
+    patient : (n,)
+    draws, seed : int
+
+    Returns
+    -------
+    low, high : float
+    """
+    sums, sizes = patient_sums(values, patient)
+    m, random = len(sums), np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+    drawn_models = random.multinomial(max(m - 1, 1), np.full(m, 1 / m), draws) / max(m - 1, 1)
+    means = []
+    for number, start in enumerate(range(0, draws, BLOCK)):
+        block = drawn_models[start : start + BLOCK]
+        people = drawn_patients(len(sizes), len(block), np.random.SeedSequence(seed, spawn_key=(2, number)))
+        means.append((people @ sums.T * block).sum(axis=1) / (people @ sizes))
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def true_value(values, patient, seeds, *, draws, seed):
+    """Return the mean of (m, n) values over models and lesions, with its interval and the components of its variance.
+
+    Parameters
+    ----------
+    values : (m, n)
+        Correctness, or the difference of two arms' correctness, of each model and lesion.
+    patient : (n,)
+    seeds : (m,)
+        Seed of each model. All have as many.
+    draws, seed : int
+        Of :func:`two_way_interval`.
+
+    Returns
+    -------
+    TrueValue
+        The variance of one seed is that between the means of the seeds; with one seed, that between its models divided by their
+        number, as if they were independent. The variance of patients is that of a mean of clusters of unequal size.
+    """
+    values, seeds = np.asarray(values, float), np.asarray(seeds)
+    by_model, mean = values.mean(axis=1), values.mean()
+    several = np.unique(seeds)
+    by_seed = np.array([by_model[seeds == one].mean() for one in several])
+    if len(several) > 1:
+        seed_variance = by_seed.var(ddof=1)
+    else:
+        seed_variance = by_model.var(ddof=1) / len(by_model) if len(by_model) > 1 else np.nan
+    sums, sizes = patient_sums(values.mean(axis=0, keepdims=True), patient)
+    rest, people = sums[0] - mean * sizes, len(sizes)
+    patient_variance = people / (people - 1) * (rest**2).sum() / sizes.sum() ** 2
+    interval = two_way_interval(values, patient, draws=draws, seed=seed)
+    return TrueValue(float(mean), interval, float(seed_variance), float(patient_variance), len(several) > 1)
+
+
+def seeds_needed(seed_variance, patient_variance, half_width=0.01):
+    """Return how many seeds an interval of a wanted half-width needs, with as many fresh lesions as there are.
+
+    The smallest S of 2 or more with t^2 v_s / S + z^2 v_p <= h^2, where v_s is the variance of one seed, v_p that of patients, h
+    the half-width, z the normal and t Student's quantile of 97.5 % with S - 1 degrees of freedom.
+
+    Returns
+    -------
+    float
+        A whole number; infinite if the patients alone make the interval wider; nan if a variance is unknown.
+    """
+    z = norm.ppf(0.975)
+    left = half_width**2 - z**2 * patient_variance
+    if np.isnan(seed_variance) or np.isnan(left):
+        return np.nan
+    if left <= 0:
+        return np.inf
+    # With t in place of z a few more are needed, never fewer.
+    enough = max(2, int(z**2 * seed_variance / left))
+    candidates = np.arange(enough, enough + 20)
+    return float(candidates[student.ppf(0.975, candidates - 1) ** 2 * seed_variance / candidates <= left][0])
+
+
+def rows_of(arm, correct, difference, truth, gain, names):
+    """Return an arm's rows of results.csv: its true accuracy, that of each model, and its true gain over classic.
+
+    ``seeds_for_one_point`` is empty where no number of seeds would do.
+
+    Parameters
+    ----------
+    arm : str
+    correct : (m, n) bool
+    difference : (m, n) or None
+        None: the arm is classic itself.
+    truth, gain : TrueValue, TrueValue or None
+    names : list of (seed, fold)
+        Of the models.
+    """
+    where = {"table": "truth", "arm": arm, "amount": "all", "test_set": "fresh"}
+    pooled, n = where | {"seed": "all", "fold": "all"}, correct.shape[1]
+    rows = [result_row("accuracy", truth.value, truth.interval, n, **pooled)]
+    for (seed, fold), own in zip(names, correct, strict=True):
+        rows.append(proportion_row("accuracy", int(own.sum()), n, seed=seed, fold=fold, **where))
+    if gain is None:
+        return rows
+    rows.append(result_row("accuracy_difference", gain.value, gain.interval, n, **pooled))
+    rows.append(result_row("half_width", gain.half_width, n=n, **pooled))
+    needed = seeds_needed(gain.seed_variance, gain.patient_variance)
+    rows.append(result_row("seeds_for_one_point", needed if np.isfinite(needed) else np.nan, n=n, **pooled))
+    for (seed, fold), own in zip(names, difference, strict=True):
+        rows.append(result_row("accuracy_difference", own.mean(), n=n, seed=seed, fold=fold, **where))
+    return rows
