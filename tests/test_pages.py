@@ -142,13 +142,29 @@ def predictions():
     return pd.read_csv(RUN / "predictions.csv", dtype=str, keep_default_na=False)
 
 
-def select(predictions, row):
-    """Return the predictions that a row of results.csv sums up: `all` pools, anything else has to match."""
-    chosen = np.ones(len(predictions), bool)
-    for column in ("arm", "amount", "test_set", "fold", "seed"):
+@pytest.fixture(scope="module")
+def chosen(results):
+    """Return the amount that the inner folds chose for each arm, seed and fold; classic with nothing added is the arm `real`."""
+    rows = results[results["metric"] == "chosen_amount"]
+    amounts = rows["value"].astype(float).astype(int).astype(str)
+    return dict(zip(zip(rows["arm"], rows["seed"], rows["fold"], strict=True), amounts, strict=True))
+
+
+def select(predictions, row, chosen):
+    """Return the predictions that a row of results.csv sums up: `all` pools, or is each fold's own chosen amount."""
+    own = np.ones(len(predictions), bool)
+    for column in ("test_set", "fold", "seed"):
         if row[column] != "all":
-            chosen &= (predictions[column] == row[column]).to_numpy()
-    return predictions[chosen]
+            own &= (predictions[column] == row[column]).to_numpy()
+    units = list(zip(predictions["arm"], predictions["amount"], predictions["seed"], predictions["fold"], strict=True))
+    if row["amount"] != "all":
+        wanted = {(row["arm"], row["amount"])}
+        return predictions[own & [unit[:2] in wanted for unit in units]]
+    wanted = {(arm, amount, seed, fold) for (arm, seed, fold), amount in chosen.items() if arm == row["arm"]}
+    if not wanted:  # an arm that has one amount a fold
+        return predictions[own & (predictions["arm"] == row["arm"]).to_numpy()]
+    wanted |= {("real", "0", seed, fold) for arm, amount, seed, fold in wanted if (arm, amount) == ("classic", "0")}
+    return predictions[own & [unit in wanted for unit in units]]
 
 
 def test_tables_have_the_columns_that_were_promised(results, predictions):
@@ -167,7 +183,7 @@ def test_predicted_class_has_the_largest_probability(predictions):
     columns = predictions.columns[len(PREDICTION_COLUMNS) :]
     probability = predictions[columns].astype(float).to_numpy()
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-3)
-    names = {column: [name for name in set(predictions["true"]) if column.endswith(name)] for column in columns}
+    names = {column: [name for name in set(predictions["true"]) if column == f"probability_{name}"] for column in columns}
     assert all(len(name) == 1 for name in names.values()), f"probability columns do not name the classes: {names}"
     predicted = np.array([names[column][0] for column in columns])
     best = probability.max(axis=1)
@@ -175,12 +191,17 @@ def test_predicted_class_has_the_largest_probability(predictions):
     np.testing.assert_allclose(chosen, best, atol=1e-3)
 
 
-def test_accuracies_follow_from_the_predictions(results, predictions):
-    accuracy = results[results["metric"] == "accuracy"]
+def accuracies(results):
+    """Return the rows of accuracies whose predictions are kept: not those of inner trainings and of fresh lesions."""
+    return results[(results["metric"] == "accuracy") & ~results["test_set"].isin(["inner", "fresh"])]
+
+
+def test_accuracies_follow_from_the_predictions(results, predictions, chosen):
+    accuracy = accuracies(results)
     assert len(accuracy) > 0
     for _, row in accuracy.iterrows():
         what = " ".join(f"{column}={row[column]}" for column in ("table", "arm", "amount", "test_set", "fold", "seed"))
-        pooled = select(predictions, row)
+        pooled = select(predictions, row, chosen)
         assert len(pooled) > 0, f"results.csv has {what}, for which predictions.csv has nothing"
         value = float((pooled["true"] == pooled["predicted"]).mean())
         assert float(row["value"]) == pytest.approx(value, abs=5e-5), what
@@ -191,16 +212,28 @@ def test_accuracies_follow_from_the_predictions(results, predictions):
 
 
 def test_every_prediction_is_summed_up(results, predictions):
-    accuracy = results[results["metric"] == "accuracy"]
-    key = ["arm", "amount", "test_set"]
-    assert set(map(tuple, predictions[key].to_numpy())) == set(map(tuple, accuracy[key].to_numpy()))
+    rows = accuracies(results)
+    summed = set(map(tuple, rows[["arm", "amount", "test_set"]].to_numpy()))
+    of_one_amount = {key for key in summed if key[1] != "all"}
+    every = set(map(tuple, predictions[["arm", "amount", "test_set"]].to_numpy()))
+    assert of_one_amount <= every
+    assert all(key in summed or (key[0], "all", key[2]) in summed for key in every)
 
 
-def test_confusion_matrices_follow_from_the_predictions(results, predictions):
+def test_amount_of_every_arm_was_chosen_on_inner_folds(results, chosen):
+    inner = results[(results["table"] == "inner") & (results["metric"] == "accuracy")]
+    assert {arm for arm, _, _ in chosen} == set(inner["arm"]) >= {"classic", "dcgan", "acgan"}
+    for (arm, seed, fold), amount in chosen.items():
+        own = inner[(inner["arm"] == arm) & (inner["seed"] == seed) & (inner["fold"] == fold)]
+        value = dict(zip(own["amount"].astype(int), own["value"].astype(float), strict=True))
+        assert int(amount) == min(number for number in value if value[number] == max(value.values())), (arm, seed, fold)
+
+
+def test_confusion_matrices_follow_from_the_predictions(results, predictions, chosen):
     cells = results[(results["predicted"] != "") & (results["predicted"] != "all") & (results["metric"] == "count")]
     assert len(cells) > 0
     for _, row in cells.iterrows():
-        pooled = select(predictions, row)
+        pooled = select(predictions, row, chosen)
         count = ((pooled["true"] == row["label"]) & (pooled["predicted"] == row["predicted"])).sum()
         models = len(pooled) / pooled["lesion_id"].nunique()  # a lesion that several models predict counts once
         assert float(row["value"]) == pytest.approx(count / models, abs=5e-5), row.to_dict()
