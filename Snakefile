@@ -7,7 +7,7 @@ ROOT = Path(workflow.basedir)
 THREADS = int(config.get("cores", 2))
 HALF = max(1, THREADS // 2)
 COMMAND = f'"{sys.executable}" -m lesion_utils'
-BASE = ["cohort", "errors", "files", "rois", "settings", "splits", "runs", "augment", "scores", "figures", "progress", "parallel"]
+BASE = ["cohort", "errors", "files", "rois", "settings", "splits", "streams", "runs", "augment", "scores", "figures", "progress", "parallel"]
 NETS = ["networks", "classifier", "experiment", "units"]
 
 shell.prefix(f'cd "{ROOT}" && ')
@@ -49,7 +49,7 @@ rule classic_augmentation:
 
 # The paper trains its GANs on the classic group that classified best, so the classic half of the classification comes first.
 rule classic_groups:
-    input: source("05_classification", "diagrams", "selection", "gans", "sampling", *BASE, *NETS), "parameters/05_classification_classic.yml", rules.classic_augmentation.output
+    input: source("05_classification", "diagrams", "selection", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/05_classification_classic.yml", rules.classic_augmentation.output
     output: "classic/05_classification.ipynb", "chosen/classic.json"
     threads: THREADS
     benchmark: "benchmarks/classic_groups.tsv"
@@ -61,7 +61,7 @@ rule classic_groups:
 
 # The two kinds of GAN do not need each other. One thread each, side by side, is faster than both threads for one after the other.
 rule dcgan:
-    input: source("03_dcgan", "diagrams", "gans", "sampling", *BASE, *NETS), "parameters/03_dcgan.yml", rules.classic_groups.output
+    input: source("03_dcgan", "diagrams", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/03_dcgan.yml", rules.classic_groups.output
     output: "book/notebooks/03_dcgan.ipynb", "results/03_dcgan.csv", "predictions/03_dcgan.csv"
     threads: HALF
     benchmark: "benchmarks/dcgan.tsv"
@@ -69,7 +69,7 @@ rule dcgan:
 
 
 rule acgan:
-    input: source("04_acgan", "diagrams", "gans", "sampling", "acgan", *BASE, *NETS), "parameters/04_acgan.yml", rules.classic_groups.output
+    input: source("04_acgan", "diagrams", "gan_training", "gans", "sampling", "acgan", *BASE, *NETS), "parameters/04_acgan.yml", rules.classic_groups.output
     output: "book/notebooks/04_acgan.ipynb", "results/04_acgan.csv", "predictions/04_acgan.csv"
     threads: HALF
     benchmark: "benchmarks/acgan.tsv"
@@ -77,7 +77,7 @@ rule acgan:
 
 
 rule classification:
-    input: source("05_classification", "diagrams", "selection", "gans", "sampling", *BASE, *NETS), "parameters/05_classification.yml", rules.dcgan.output, rules.acgan.output
+    input: source("05_classification", "diagrams", "selection", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/05_classification.yml", rules.dcgan.output, rules.acgan.output
     output: "book/notebooks/05_classification.ipynb", "results/05_classification.csv", "predictions/05_classification.csv"
     threads: THREADS
     benchmark: "benchmarks/classification.tsv"
@@ -102,7 +102,7 @@ rule texture_baselines:
 
 rule reader_study:
     input:
-        source("08_reader_study", "reading", "answers", "agreement", "reader_tables", "detector", "words", "svm", "gans", "sampling", *BASE, *NETS),
+        source("08_reader_study", "reading", "answers", "agreement", "reader_tables", "detector", "words", "svm", "gan_training", "gans", "sampling", *BASE, *NETS),
         ROOT / "lesion_utils/reader_study.html", sorted(Path("readers").glob("*.csv")),
         "parameters/08_reader_study.yml", rules.classification.output,
     output: "book/notebooks/08_reader_study.ipynb", "results/08_reader_study.csv", "figures/reader_study.html"
@@ -113,7 +113,7 @@ rule reader_study:
 
 rule fidelity:
     input:
-        source("10_fidelity", "fidelity", "likeness", "fidelity_figures", "memorisation", "texture", "svm", "gans", "sampling", "acgan", *BASE, *NETS),
+        source("10_fidelity", "fidelity", "likeness", "fidelity_figures", "memorisation", "texture", "svm", "gan_training", "gans", "sampling", "acgan", *BASE, *NETS),
         "parameters/10_fidelity.yml", rules.classification.output,
     output: "book/notebooks/10_fidelity.ipynb", "results/10_fidelity.csv"
     threads: HALF
@@ -123,7 +123,7 @@ rule fidelity:
 
 rule controls:
     input:
-        source("11_controls", "controls", "controls_results", "controls_figures", "selection", "gans", "sampling", *BASE, *NETS),
+        source("11_controls", "controls", "controls_results", "controls_figures", "selection", "gan_training", "gans", "sampling", *BASE, *NETS),
         "parameters/11_controls.yml", rules.classification.output,
     output: "book/notebooks/11_controls.ipynb", "results/11_controls.csv", "predictions/11_controls.csv"
     threads: THREADS

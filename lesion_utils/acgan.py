@@ -84,7 +84,7 @@ def classify(folder, images, batch_size=256):
     Parameters
     ----------
     folder : Path
-        Of a finished :func:`gans.train_gan`.
+        Of a finished :func:`gan_training.train_gan`.
     images : (n, 64, 64, 1) float32 in [0, 1]
 
     Returns

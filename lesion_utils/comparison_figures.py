@@ -5,7 +5,7 @@ import pandas as pd
 import seaborn as sns
 
 from .comparison_tables import TEST_SETS, arm_name
-from .figures import WIDTH
+from .figures import WIDTH, draw_differences
 
 
 def differences_figure(rows, margin):
@@ -22,20 +22,12 @@ def differences_figure(rows, margin):
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     size = (WIDTH, 1.2 + 0.4 * len(arms))
     figure, axes = plt.subplots(1, len(tests), figsize=size, sharex=True, sharey=True, squeeze=False)
-    colour = sns.color_palette("colorblind")[0]
+    colours = dict.fromkeys(arms, sns.color_palette("colorblind")[0])
     for axis, test in zip(axes[0], tests, strict=True):
-        axis.axvspan(-100 * margin, 100 * margin, color="0.85", linewidth=0)
-        axis.axvline(0, color="0.3", linewidth=1)
-        for row in rows:
-            if row["test_set"] == test:
-                y = -arms.index(row["arm"])
-                axis.plot([100 * row["ci_low"], 100 * row["ci_high"]], [y, y], color=colour, linewidth=3, alpha=0.5)
-                axis.plot(100 * row["value"], y, "o", color=colour)
+        own = [(row["arm"], row["value"], row["ci_low"], row["ci_high"]) for row in rows if row["test_set"] == test]
+        draw_differences(axis, own, {arm: arm_name(arm) for arm in arms}, colours, margin=margin)
         axis.set_title(TEST_SETS.get(test, test), loc="left", fontsize=10)
         axis.set_xlabel("accuracy against the baseline, points")
-        axis.set_yticks([-number for number in range(len(arms))], [arm_name(arm) for arm in arms])
-        axis.set_ylim(-len(arms) + 0.4, 0.6)
-        axis.grid(axis="y", visible=False)
     return figure
 
 

@@ -7,7 +7,7 @@ from .comparison import corrected_t, fold_differences, holm, mcnemar, one_vote
 from .errors import MissingInputError
 from .power import design_effect, discordant_share, lesions_needed, smallest_detectable_gain
 from .scores import decide, paired_difference, patient_mean, result_row
-from .selection import naive_amount, selected
+from .selection import naive_amount, of_arm, selected
 
 CROSS_VALIDATION = "cross_validation"
 
@@ -63,11 +63,6 @@ def seed_status(wanted, asked, folds, predictions):
     return pd.DataFrame(rows)
 
 
-def of_arm(predictions, arm):
-    """Return the rows of one arm; those of ``real`` are amount 0 of ``classic``."""
-    return predictions[predictions["arm"].isin(["real", "classic"] if arm == "classic" else [arm])]
-
-
 def arms_at_choice(predictions, choices):
     """Return every arm's predictions at one amount for each seed and fold, the one that the inner folds chose.
 
@@ -91,7 +86,7 @@ def arms_at_choice(predictions, choices):
     for arm in predictions["arm"].unique():
         own = of_arm(predictions, arm)
         if arm in choices:
-            arms[arm] = selected(own, {key: one for key, one in choices[arm].items() if key[0] in seeds}).assign(arm=arm)
+            arms[arm] = selected(predictions, arm, {key: one for key, one in choices[arm].items() if key[0] in seeds})
             continue
         amounts = own.groupby(["seed", "fold"])["amount"].nunique()
         if amounts.max() > 1:
@@ -203,7 +198,7 @@ def optimism_rows(predictions, honest, *, draws, seed):
     Parameters
     ----------
     predictions : DataFrame
-        Rows of predictions.csv of one arm at all amounts; see :func:`of_arm`.
+        Rows of predictions.csv of one arm at all amounts; see :func:`selection.of_arm`.
     honest : DataFrame
         The same arm from :func:`arms_at_choice`.
     draws, seed : int

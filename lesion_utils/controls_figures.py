@@ -4,12 +4,11 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 from .controls_results import FAR_OFF
-from .figures import WIDTH
+from .figures import WIDTH, draw_differences
 from .scores import ARM_NAMES
 
+#: Arms of the classification, controls, and arms that lie far off.
 _BLUE, _ORANGE, _GREEN = sns.color_palette("colorblind", 3)
-#: Colours: arms of the classification, controls, arms that lie far off.
-_COLOURS = {"compared": _BLUE, "control": _ORANGE, "far off": _GREEN}
 
 
 def differences_figure(rows, tests, compared, *, margin):
@@ -35,20 +34,17 @@ def differences_figure(rows, tests, compared, *, margin):
         sharex="row", sharey="row", squeeze=False,
     )  # fmt: skip
     for line, arms in zip(axes, groups, strict=True):
+        names, colours = {arm: ARM_NAMES[arm] for arm in arms}, {arm: _colour(arm, compared) for arm in arms}
         for axis, test in zip(line, tests, strict=True):
-            axis.axvspan(-100 * margin, 100 * margin, color="0.5", alpha=0.25, linewidth=0, label="margin")
-            axis.axvline(0, color="0.3", linewidth=1)
-            for row in rows[rows["arm"].isin(arms) & (rows["test_set"] == test)].itertuples():
-                y = -arms.index(row.arm)
-                kind = "far off" if row.arm in FAR_OFF else "compared" if row.arm in compared else "control"
-                ends = [100 * float(row.ci_low), 100 * float(row.ci_high)]
-                axis.plot(ends, [y, y], color=_COLOURS[kind], linewidth=3, solid_capstyle="butt", alpha=0.5)
-                axis.plot(100 * row.value, y, "o", color=_COLOURS[kind])
-            axis.set_yticks([-number for number in range(len(arms))], [ARM_NAMES[arm] for arm in arms], fontsize=8)
-            axis.set_ylim(-len(arms) + 0.4, 0.6)
-            axis.grid(axis="y", visible=False)
+            own = rows[rows["arm"].isin(arms) & (rows["test_set"] == test)]
+            draw_differences(axis, own[["arm", "value", "ci_low", "ci_high"]].to_numpy(), names, colours, margin=margin)
+            axis.tick_params(axis="y", labelsize=8)
     for axis, title in zip(axes[0], tests.values(), strict=True):
         axis.set_title(title, loc="left", fontsize=10)
     for axis in axes[-1]:
         axis.set_xlabel("accuracy minus classic, points")
     return figure
+
+
+def _colour(arm, compared):
+    return _GREEN if arm in FAR_OFF else _BLUE if arm in compared else _ORANGE

@@ -77,11 +77,10 @@ def compared_arms(run, gan, seeds, asked=None):
     trained, alone = run.predictions("05_classification"), run.predictions("03_dcgan")
     units = [(seed, fold) for seed in seeds for fold in run.fold_numbers]
 
-    def at_chosen(arm, names):
-        choices = {unit: run.chosen(arm, *unit) for unit in units}
-        return selected(trained[trained["arm"].isin(names)], choices)
+    def at_chosen(arm):
+        return selected(trained, arm, {unit: run.chosen(arm, *unit) for unit in units})
 
-    arms = {"classic": at_chosen("classic", ["classic", "real"])}
+    arms = {"classic": at_chosen("classic")}
     for arm in COMPARED:
         own = trained[(trained["arm"] == arm) & trained["seed"].isin(seeds)]
         if arm == gan and asked is not None:
@@ -93,7 +92,7 @@ def compared_arms(run, gan, seeds, asked=None):
                 )
             arms[arm] = own[own["amount"] == asked * len(run.classes)].assign(amount="all")
         elif len(own):
-            arms[arm] = at_chosen(arm, [arm])
+            arms[arm] = at_chosen(arm)
     alone = alone[(alone["arm"] == "gan_only") & alone["seed"].isin(seeds)]
     return arms | ({"gan_only": alone.assign(amount="all")} if len(alone) else {})
 

@@ -11,8 +11,8 @@ from .files import atomic_path
 from .progress import progress
 from .reading import ORIGINS, eight_bit
 from .rois import RoiSet
-from .runs import stream
 from .sampling import chosen_synthetic
+from .streams import stream
 from .units import fingerprint
 
 

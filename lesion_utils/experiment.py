@@ -10,7 +10,8 @@ from . import classifier, networks
 from .classifier import Classifier
 from .files import atomic_path
 from .parallel import side_by_side
-from .runs import fold_tuple, stream
+from .runs import fold_tuple
+from .streams import stream
 from .units import fingerprint
 
 

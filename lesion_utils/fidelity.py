@@ -7,13 +7,13 @@ are copies is asked in :mod:`memorisation`.
 import numpy as np
 import pandas as pd
 
-from . import acgan, gans, sampling
+from . import acgan, gan_training, gans, sampling
 from .errors import DataError, MissingInputError, SettingsError
 from .likeness import MEASURES, half_size
-from .runs import stream
 from .scores import result_row
 from .settings import require_choice
 from .splits import assert_no_leak
+from .streams import stream
 from .texture import cooccurrence, gabor_bank, gabor_features, haralick, quantise
 
 #: Feature spaces, and what the figures call them.
@@ -206,7 +206,7 @@ def epoch_samples(state, gan, seed, fold, label, n, *, noise):
     weights = None if gan == "dcgan" else acgan.class_weights(label, len(state.classes))
     samples = {}
     for epoch in sorted(int(path.stem.split("_")[1]) for path in folder.glob("epoch_*.keras")):
-        generator = gans.load_generator(folder, epoch)
+        generator = gan_training.load_generator(folder, epoch)
         samples[epoch] = sampling.sample_images(generator, n, noise=noise, seed=number, class_weights=weights)
     return samples
 

@@ -219,3 +219,29 @@ def class_curves(histories):
     axes[0].set_ylabel("share named rightly")
     axes[1].legend(fontsize=8, loc="lower right")
     return figure
+
+
+def draw_differences(axis, rows, names, colours, *, margin):
+    """Draw differences of accuracies in points with their 95 % intervals, from top to bottom, and the margin as a band.
+
+    Parameters
+    ----------
+    axis : matplotlib Axes
+    rows : iterable of (key, value, low, high)
+        Shares of lesions.
+    names : dict of key to str
+        Labels of the lines, in order; one that has no row stays empty.
+    colours : dict of key to colour
+    margin : float
+        Smallest difference that matters, a share of lesions.
+    """
+    lines = list(names)
+    axis.axvspan(-100 * margin, 100 * margin, color="0.85", linewidth=0)
+    axis.axvline(0, color="0.3", linewidth=1)
+    for key, value, low, high in rows:
+        y = -lines.index(key)
+        axis.plot([100 * low, 100 * high], [y, y], color=colours[key], linewidth=3, alpha=0.5)
+        axis.plot(100 * value, y, "o", color=colours[key])
+    axis.set_yticks([-number for number in range(len(lines))], names.values())
+    axis.set_ylim(-len(lines) + 0.4, 0.6)
+    axis.grid(axis="y", visible=False)

@@ -1,6 +1,7 @@
 """Writing files whole or not at all."""
 
 import contextlib
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -48,3 +49,8 @@ def write_csv(path, frame, mode=0o644):
     """Write a pandas ``frame`` to ``path`` without its index, whole or not at all; floats keep all their digits."""
     with atomic_path(path, mode) as temporary:
         frame.to_csv(temporary, index=False)
+
+
+def write_json(path, values):
+    """Write a dictionary or list as JSON, whole or not at all."""
+    write_text(path, json.dumps(values, indent=1) + "\n")

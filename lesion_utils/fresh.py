@@ -11,7 +11,7 @@ import numpy as np
 from . import phantom
 from .errors import DataError, LeakError, SettingsError
 from .rois import RoiSet, extract_rois
-from .runs import stream
+from .streams import stream
 from .units import fingerprint
 
 #: Lesions that are simulated at once: of these alone the whole slices are in memory.

@@ -1,9 +1,8 @@
-"""Training generative adversarial networks on regions of interest, and drawing synthetic ROIs from them (paper, section 3.2).
+"""Generative adversarial networks: losses, a training step, and an epoch of steps (paper, section 3.2).
 
-The DCGAN is here; the ACGAN, which shares all but networks and losses, is in :mod:`acgan`.
+The DCGAN is here; the ACGAN, which shares all but networks and losses, is in :mod:`acgan`. A whole training is in
+:mod:`gan_training`.
 """
-
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,8 +12,6 @@ from keras import ops
 
 from . import networks
 from .classifier import copy_variables, reset_optimizer
-from .errors import LesionBookError, MissingInputError, SettingsError
-from .files import atomic_path, write_csv
 from .settings import require_choice, require_positive
 
 NOISES = ("uniform", "normal")
@@ -263,99 +260,3 @@ def draw_noise(shape, noise, random):
     if noise == "uniform":
         return random.uniform(-1, 1, shape).astype(np.float32)
     return random.standard_normal(shape, np.float32)
-
-
-def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=None):
-    """Train a GAN, or go on where an earlier call was cut off.
-
-    Parameters
-    ----------
-    gan : Gan
-    rois : RoiSet
-        Its images are mapped to (-1, 1), the range of tanh (paper, section 3.2).
-    folder : Path
-        Receives ``checkpoint.npz`` (rolling, rewritten after every epoch), ``epoch_0070.keras`` for each saved epoch and, at the
-        end, ``history.csv``. Must be the training's own: name it by :func:`units.fingerprint`.
-    epochs : int
-    saved_epochs : int
-        How many generators to keep, evenly spaced, the last epoch being one of them.
-    seed : int
-    where : str
-        Names class and fold in error messages.
-    on_epoch : callable, optional
-        Called with a number of epochs that are done: those taken up from an earlier call, then 1 after each that is trained now.
-
-    Returns
-    -------
-    DataFrame
-        The history, one row an epoch.
-
-    Raises
-    ------
-    LesionBookError
-        If a loss or a weight is not finite, or there are no images.
-    """
-    folder = Path(folder)
-    finished, checkpoint = folder / "history.csv", folder / "checkpoint.npz"
-    on_epoch = on_epoch or (lambda epochs: None)
-    if finished.exists():
-        on_epoch(epochs)
-        return pd.read_csv(finished)
-    if len(rois) == 0:
-        raise LesionBookError(f"{where}: no training images; give the class lesions in every training fold")
-    keep = saved_epoch_numbers(epochs, saved_epochs)
-    gan.start(seed=seed)
-    if checkpoint.exists():
-        with np.load(checkpoint, allow_pickle=False) as arrays:
-            gan.restore(arrays)
-    images, label = tf.constant(rois.images * 2 - 1), tf.constant(rois.label, tf.int32)
-    on_epoch(gan.epoch)
-    while gan.epoch < epochs:
-        gan.train_epoch(images, label)
-        state = gan.state()
-        if not all(np.isfinite(array).all() for array in state.values()):
-            raise LesionBookError(
-                f"{where}: a loss or a weight is not a number in epoch {gan.epoch}; lower learning_rate "
-                f"(now {gan.settings['learning_rate']}) or set precision to float32"
-            )
-        if gan.epoch in keep:
-            with atomic_path(generator_path(folder, gan.epoch)) as temporary:
-                gan.generator.save(temporary)
-        if gan.epoch == epochs and gan.keeps_discriminator:
-            with atomic_path(folder / "discriminator.keras") as temporary:
-                gan.discriminator.save(temporary)
-        with atomic_path(checkpoint) as temporary:
-            np.savez(temporary, **state)
-        on_epoch(1)
-    write_csv(finished, gan.history)
-    checkpoint.unlink()
-    return gan.history
-
-
-def saved_epoch_numbers(epochs, saved_epochs):
-    """Return the epochs whose generators are kept: ``saved_epochs`` evenly spaced ones, ending with the last."""
-    if not 1 <= saved_epochs <= epochs:
-        raise SettingsError(f"parameter 'saved_epochs' is {saved_epochs}; choose 1 to epochs = {epochs}")
-    return np.unique(np.linspace(0, epochs, saved_epochs + 1).round().astype(int)[1:]).tolist()
-
-
-def generator_path(folder, epoch):
-    """Return the file of the generator saved at ``epoch``."""
-    return Path(folder) / f"epoch_{epoch:04d}.keras"
-
-
-def load_generator(folder, epoch):
-    """Read a saved generator, without running any code stored in it.
-
-    Raises
-    ------
-    MissingInputError
-        Naming the epochs that were saved.
-    """
-    path = generator_path(folder, epoch)
-    if not path.exists():
-        saved = sorted(int(file.stem.split("_")[1]) for file in Path(folder).glob("epoch_*.keras"))
-        raise MissingInputError(
-            f"no generator was saved at epoch {epoch} (saved: {saved}); choose one, or train with more saved_epochs"
-        )
-    return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -19,9 +19,9 @@ import pandas as pd
 from .errors import DataError, MissingInputError, SettingsError
 from .files import write_csv, write_text
 from .gans import GANS
-from .runs import stream
 from .sampling import chosen_synthetic
 from .settings import require_choice
+from .streams import stream
 from .units import fingerprint
 
 #: What the second question asks.

@@ -18,33 +18,17 @@ import pandas as pd
 from .augment import augmentation_plan, augmented_rois, nested_group
 from .cohort import Cohort
 from .errors import MissingInputError, SettingsError
-from .files import write_csv, write_text
+from .files import write_csv, write_json
 from .rois import extract_rois, lesion_geometry
 from .scores import RESULT_COLUMNS
 from .settings import run_folder
 from .splits import assert_no_leak
-
-#: Spawn keys of the random streams that are derived from one seed, so that no two parts of the experiment share numbers.
-STREAMS = {
-    "folds": 1, "augmentation": 2, "group": 3, "classifier": 4, "gan": 5, "sampling": 6, "subcohort": 7,
-    "extra": 8, "acgan": 9, "texture": 10, "reading": 11, "detector": 12, "tsne": 13, "fidelity": 14,
-    "controls": 15, "comparison": 16, "truth": 17,
-}  # fmt: skip
-
-
-def stream(seed, name, *numbers):
-    """Return a whole number that seeds one part of the experiment: the same for the same seed, name and numbers."""
-    return int(np.random.SeedSequence(seed, spawn_key=(STREAMS[name], *numbers)).generate_state(1)[0] % 2**24)
+from .streams import stream
 
 
 def fold_tuple(left_out):
     """Return one fold, or a pair in either order, as a sorted tuple."""
     return (int(left_out),) if np.isscalar(left_out) else tuple(sorted(map(int, left_out)))
-
-
-def write_json(path, values):
-    """Write a dictionary or list as JSON, whole or not at all."""
-    write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 @dataclass(frozen=True)
@@ -59,11 +43,14 @@ class Run:
 
     folder: Path
 
-    def _json(self, name, notebook):
+    def _path(self, name, notebook):
         path = self.folder / name
         if not path.exists():
             raise MissingInputError(f"{path} is missing: run notebooks/{notebook}.ipynb first (`make book` runs all in order)")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path
+
+    def _json(self, name, notebook):
+        return json.loads(self._path(name, notebook).read_text(encoding="utf-8"))
 
     @cached_property
     def everything(self):
@@ -144,9 +131,7 @@ class Run:
         MissingInputError
             If 01_data dealt no folds for this seed.
         """
-        path = self.folder / "folds.csv"
-        if not path.exists():
-            raise MissingInputError(f"{path} is missing: run notebooks/01_data.ipynb first (`make book` runs all in order)")
+        path = self._path("folds.csv", "01_data")
         table = pd.read_csv(path, dtype={"lesion_id": str})
         table = table[table["seed"] == seed].set_index("lesion_id")["fold"]
         if table.empty:
@@ -328,9 +313,7 @@ class Run:
         MissingInputError
             If the notebook has not been run.
         """
-        path = self.folder / "predictions" / f"{notebook}.csv"
-        if not path.exists():
-            raise MissingInputError(f"{path} is missing: run notebooks/{notebook}.ipynb first (`make book` runs all in order)")
+        path = self._path(f"predictions/{notebook}.csv", notebook)
         return pd.read_csv(path, dtype={"lesion_id": str, "patient_id": str, "true": str, "predicted": str})
 
     def save_results(self, notebook, results, predictions=None):

@@ -53,35 +53,41 @@ def naive_amount(predictions):
     Parameters
     ----------
     predictions : DataFrame
-        Rows of predictions.csv of one arm (``classic`` with ``real`` as its amount 0).
+        Rows of predictions.csv of one arm; see :func:`of_arm`.
     """
     return smallest_best(pooled_accuracy(predictions))
 
 
-def selected(predictions, choices):
+def of_arm(predictions, arm):
+    """Return the rows of one arm; those of ``real`` are amount 0 of ``classic``."""
+    return predictions[predictions["arm"].isin(["real", "classic"] if arm == "classic" else [arm])]
+
+
+def selected(predictions, arm, choices):
     """Return the predictions of one arm, of each seed and fold those at its own chosen amount.
 
     Parameters
     ----------
     predictions : DataFrame
-        Rows of predictions.csv of one arm (``classic`` with ``real`` as its amount 0).
+        Rows of predictions.csv.
+    arm : str
     choices : dict of (seed, fold) to dict
         ``amount`` of each; see :meth:`runs.Run.choices`.
 
     Returns
     -------
     DataFrame
-        With ``amount`` ``all``: the amounts differ from fold to fold.
+        With ``arm`` as asked, and ``amount`` ``all``: the amounts differ from fold to fold.
 
     Raises
     ------
     ValueError
         If a choice has no predictions.
     """
-    parts = []
+    rows, parts = of_arm(predictions, arm), []
     for (seed, fold), choice in choices.items():
-        own = (predictions["seed"] == seed) & (predictions["fold"] == fold) & (predictions["amount"] == choice["amount"])
+        own = (rows["seed"] == seed) & (rows["fold"] == fold) & (rows["amount"] == choice["amount"])
         if not own.any():
-            raise ValueError(f"no predictions of seed {seed}, fold {fold} at the chosen amount {choice['amount']}")
-        parts.append(predictions[own].assign(amount="all"))
+            raise ValueError(f"no predictions of {arm}, seed {seed}, fold {fold} at the chosen amount {choice['amount']}")
+        parts.append(rows[own].assign(arm=arm, amount="all"))
     return pd.concat(parts, ignore_index=True)

@@ -6,9 +6,9 @@ from . import classifier, networks
 from .experiment import load_classifier
 from .files import atomic_path
 from .parallel import side_by_side
-from .runs import stream
 from .settings import threads
 from .splits import patient_folds
+from .streams import stream
 from .units import fingerprint
 
 #: Seed of the first classifier that is trained here; those of a run count from 0.

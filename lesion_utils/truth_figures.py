@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from .figures import WIDTH
+from .figures import WIDTH, draw_differences
 from .scores import ARM_NAMES
 
 
@@ -20,17 +20,12 @@ def gains_figure(differences, gains, *, margin):
         Drawn as a band around zero, a share of lesions.
     """
     figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.6 * len(gains)))
-    colours = sns.color_palette("colorblind", len(gains))
-    axis.axvspan(-100 * margin, 100 * margin, color="0.5", alpha=0.25, linewidth=0)
-    axis.axvline(0, color="0.3", linewidth=1)
-    for number, (arm, colour) in enumerate(zip(gains, colours, strict=True)):
+    colours = dict(zip(gains, sns.color_palette("colorblind", len(gains)), strict=True))
+    means = [(arm, gain.value, *gain.interval) for arm, gain in gains.items()]
+    draw_differences(axis, means, {arm: ARM_NAMES[arm] for arm in gains}, colours, margin=margin)
+    for number, arm in enumerate(gains):
         models = 100 * differences[arm].mean(axis=1)
-        axis.plot(models, np.full(len(models), -number - 0.2), ".", color=colour, alpha=0.7)
-        axis.plot([100 * end for end in gains[arm].interval], [-number, -number], color=colour, linewidth=3, alpha=0.5)
-        axis.plot(100 * gains[arm].value, -number, "o", color=colour)
-    axis.set_yticks([-number for number in range(len(gains))], [ARM_NAMES[arm] for arm in gains])
-    axis.set_ylim(-len(gains) + 0.4, 0.6)
-    axis.grid(axis="y", visible=False)
+        axis.plot(models, np.full(len(models), -number - 0.2), ".", color=colours[arm], alpha=0.7)
     axis.set_xlabel("true accuracy minus that of classic, points")
     return figure
 

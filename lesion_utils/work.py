@@ -146,7 +146,7 @@ def count_work(parameters, lesions):
     lesions : Lesions
     """
     from .controls import ARMS
-    from .gans import saved_epoch_numbers
+    from .gan_training import saved_epoch_numbers
 
     cnn, gan, acgan, control = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan", "11_controls"))
     folds, classes, cohort = parameters["01_data"]["folds"], len(lesions.cohort), sum(lesions.cohort)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from conftest import random_rois
 from test_gans import Counted, Recorder, assert_same
 
-from lesion_utils import acgan, gans, networks, sampling
+from lesion_utils import acgan, gan_training, gans, networks, sampling
 from lesion_utils.errors import MissingInputError
 
 CLASSES = 3
@@ -35,7 +35,7 @@ def gan():
 
 def train(gan, folder, *, epochs=2, seed=0, **more):
     settings = {"epochs": epochs, "saved_epochs": 1, "seed": seed, "where": "ACGAN, fold 0"}
-    return gans.train_gan(gan, ROIS, folder, **(settings | more))
+    return gan_training.train_gan(gan, ROIS, folder, **(settings | more))
 
 
 def test_class_loss_is_the_cross_entropy():

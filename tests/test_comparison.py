@@ -11,7 +11,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 from statsmodels.stats.multitest import multipletests
 
-from lesion_utils import comparison, comparison_figures, comparison_rows, comparison_tables, scores
+from lesion_utils import comparison, comparison_figures, comparison_rows, comparison_tables, scores, selection
 from lesion_utils.errors import MissingInputError
 from lesion_utils.runs import Run
 
@@ -276,7 +276,7 @@ def test_holm_runs_over_a_family_within_test_set_and_seed(experiment):
 
 def test_optimism_is_what_the_test_folds_flatter(experiment):
     choices = {key: {"amount": 900} for key in CHOICES["dcgan"]}  # the inner folds have chosen badly
-    own = comparison_rows.of_arm(experiment, "dcgan")
+    own = selection.of_arm(experiment, "dcgan")
     honest = comparison_rows.arms_at_choice(own, {"dcgan": choices})["dcgan"]
     rows = comparison_rows.optimism_rows(own, honest, draws=200, seed=0)
     for test_set in ("cross_validation", "independent"):
@@ -314,7 +314,7 @@ def test_tables_hold_every_arm_and_read_well(experiment):
         comparison_rows.family_rows("x", by_amount, arms["classic"], **SETTINGS), one_amount=False
     )
     assert "classic + synthetic (DCGAN), 900 added" in amounts.index.get_level_values("arm")
-    optimism = comparison_rows.optimism_rows(comparison_rows.of_arm(experiment, "classic"), arms["classic"], draws=50, seed=0)
+    optimism = comparison_rows.optimism_rows(selection.of_arm(experiment, "classic"), arms["classic"], draws=50, seed=0)
     assert comparison_tables.optimism_table(optimism)["naive amount"].tolist() == ["200", "200"]
     able = comparison_rows.power_rows(arms["dcgan"], arms["classic"], gain=0.03, alpha=0.05, power=0.8, draws=50, seed=0)
     assert "lesions for 3 points" in comparison_tables.power_table(able, 0.03)

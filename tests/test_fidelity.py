@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from conftest import random_rois, round_lesions
 
-from lesion_utils import fidelity, fidelity_figures, gans, likeness, memorisation, networks, sampling
+from lesion_utils import fidelity, fidelity_figures, gan_training, gans, likeness, memorisation, networks, sampling
 from lesion_utils.errors import DataError, LeakError, MissingInputError, SettingsError
 from lesion_utils.rois import extract_rois
-from lesion_utils.runs import stream
+from lesion_utils.streams import stream
 
 CUT = {"margin": 0.25, "window_level": 60.0, "window_width": 400.0}
 RADIOMICS = {"levels": 8, "distances": [1, 2], "frequencies": [0.16, 0.32], "orientations": 4}
@@ -266,11 +266,13 @@ def test_saved_epochs_are_those_of_the_training_that_finished_last(tmp_path, gan
     assert folder.name == f"{unit}_new"
     make = {"dcgan": lambda: networks.generator(width=8), "acgan": lambda: networks.conditional_generator(3, width=8)}[gan]
     for epoch in (10, 2):
-        make().save(gans.generator_path(folder, epoch))
+        make().save(gan_training.generator_path(folder, epoch))
     samples = fidelity.epoch_samples(state, gan, 0, 1, 2, 3, noise="uniform")
     assert list(samples) == [2, 10] and samples[2].shape == (3, 64, 64, 1)
     if gan == "dcgan":
-        expected = sampling.sample_images(gans.load_generator(folder, 2), 3, noise="uniform", seed=stream(0, "sampling", 1, 2))
+        expected = sampling.sample_images(
+            gan_training.load_generator(folder, 2), 3, noise="uniform", seed=stream(0, "sampling", 1, 2)
+        )
         np.testing.assert_array_equal(samples[2], expected)
 
 

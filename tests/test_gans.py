@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from conftest import random_rois
 
-from lesion_utils import gans, networks, sampling
+from lesion_utils import gan_training, gans, networks, sampling
 from lesion_utils.classifier import Trainer
 from lesion_utils.errors import LesionBookError, MissingInputError, SettingsError
 from lesion_utils.rois import RoiSet
@@ -51,7 +51,7 @@ def assert_same(first, second):
 
 def train(gan, folder, epochs=2, seed=0, rois=ROIS, **more):
     settings = {"epochs": epochs, "saved_epochs": 1, "seed": seed, "where": "DCGAN of class cyst, fold 0"}
-    return gans.train_gan(gan, rois, folder, **(settings | more))
+    return gan_training.train_gan(gan, rois, folder, **(settings | more))
 
 
 # One step
@@ -185,7 +185,7 @@ def test_training_writes_history_and_saved_generators_and_changes_both_networks(
     assert np.isfinite(history.to_numpy(float)).all() and history["d_real"].between(0, 1).all()
     assert history["discriminator_loss"].nunique() == 3
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "history.csv"), history.astype({"epoch": int}))
-    assert_same(values(gans.load_generator(tmp_path, 3)), values(gan.generator))
+    assert_same(values(gan_training.load_generator(tmp_path, 3)), values(gan.generator))
     start = networks.generator(width=16, seed=0)
     for model, fresh in ((gan.generator, start), (gan.discriminator, networks.discriminator(width=2, seed=1))):
         assert not any(np.array_equal(one, two) for one, two in zip(values(model), values(fresh), strict=True))
@@ -238,18 +238,18 @@ def test_loss_that_is_not_a_number_is_an_error_and_is_not_kept(gan, tmp_path):
 
 
 def test_saved_epochs_are_evenly_spaced_and_end_with_the_last():
-    assert gans.saved_epoch_numbers(70, 5) == [14, 28, 42, 56, 70]
-    assert gans.saved_epoch_numbers(10, 3) == [3, 7, 10]
-    assert gans.saved_epoch_numbers(4, 1) == [4] and gans.saved_epoch_numbers(4, 4) == [1, 2, 3, 4]
+    assert gan_training.saved_epoch_numbers(70, 5) == [14, 28, 42, 56, 70]
+    assert gan_training.saved_epoch_numbers(10, 3) == [3, 7, 10]
+    assert gan_training.saved_epoch_numbers(4, 1) == [4] and gan_training.saved_epoch_numbers(4, 4) == [1, 2, 3, 4]
     for wrong in (0, 5):
         with pytest.raises(SettingsError, match=f"'saved_epochs' is {wrong}; choose 1 to epochs = 4"):
-            gans.saved_epoch_numbers(4, wrong)
+            gan_training.saved_epoch_numbers(4, wrong)
 
 
 def test_epoch_that_was_not_saved_is_an_error_that_names_the_saved_ones(gan, tmp_path):
     train(gan, tmp_path, epochs=3, saved_epochs=2)
     with pytest.raises(MissingInputError, match=r"no generator was saved at epoch 1 \(saved: \[2, 3\]\)"):
-        gans.load_generator(tmp_path, 1)
+        gan_training.load_generator(tmp_path, 1)
 
 
 # Cut off
@@ -303,7 +303,7 @@ def test_training_that_was_killed_ends_with_the_same_bits_in_another_process(gan
     histories = [(tmp_path / name / "history.csv").read_text() for name in ("whole", "cut")]
     assert histories[0] == histories[1] and histories[0].count("\n") == 5
     for epoch in (1, 4):
-        assert_same(*(values(gans.load_generator(tmp_path / name, epoch)) for name in ("whole", "cut")))
+        assert_same(*(values(gan_training.load_generator(tmp_path / name, epoch)) for name in ("whole", "cut")))
 
 
 def test_half_written_checkpoint_is_never_read(gan, tmp_path, monkeypatch):

@@ -211,13 +211,15 @@ def test_accuracies_follow_from_the_predictions(results, predictions, chosen):
             assert float(row["ci_low"]) <= float(row["value"]) <= float(row["ci_high"]), what
 
 
-def test_every_prediction_is_summed_up(results, predictions):
+def test_every_prediction_is_summed_up(results, predictions, chosen):
     rows = accuracies(results)
     summed = set(map(tuple, rows[["arm", "amount", "test_set"]].to_numpy()))
     of_one_amount = {key for key in summed if key[1] != "all"}
     every = set(map(tuple, predictions[["arm", "amount", "test_set"]].to_numpy()))
     assert of_one_amount <= every
-    assert all(key in summed or (key[0], "all", key[2]) in summed for key in every)
+    with_choice = {"real", *(arm for arm, _, _ in chosen)}  # these are summed up at each amount, the others at one a fold
+    for arm, amount, test_set in every:
+        assert (arm, amount, test_set) in summed or (arm not in with_choice and (arm, "all", test_set) in summed)
 
 
 def test_amount_of_every_arm_was_chosen_on_inner_folds(results, chosen):

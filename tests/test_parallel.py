@@ -58,7 +58,7 @@ def test_bar_ends_at_the_number_of_steps(capsys):
 
 
 def test_two_gans_alike_train_at_once_as_they_do_alone(tmp_path):
-    from lesion_utils import acgan, gans
+    from lesion_utils import acgan, gan_training
 
     rois = random_rois(48, classes=3)
     tiny = {"generator_width": 16, "discriminator_width": 2, "batch_size": 8, "learning_rate": 0.001, "beta_1": 0.5}
@@ -67,7 +67,7 @@ def test_two_gans_alike_train_at_once_as_they_do_alone(tmp_path):
     def job(number, folder):
         def train(gan, advance):
             unit = {"epochs": 6, "saved_epochs": 1, "seed": number, "where": f"ACGAN {number}", "on_epoch": advance}
-            return gans.train_gan(gan, rois, tmp_path / f"{folder}{number}", **unit)
+            return gan_training.train_gan(gan, rois, tmp_path / f"{folder}{number}", **unit)
 
         return train
 

@@ -13,6 +13,7 @@ from statsmodels.stats.inter_rater import fleiss_kappa
 from lesion_utils import agreement, detector, reader_tables, sampling
 from lesion_utils.answers import ANSWER_COLUMNS, machine_answers, read_answers, read_readers, reader_paths
 from lesion_utils.errors import DataError, LeakError, MissingInputError, SettingsError
+from lesion_utils.files import write_json
 from lesion_utils.reading import (
     KEY_COLUMNS,
     KEY_FILE,
@@ -27,7 +28,7 @@ from lesion_utils.reading import (
     write_study,
 )
 from lesion_utils.rois import RoiSet
-from lesion_utils.runs import Run, write_json
+from lesion_utils.runs import Run
 from lesion_utils.scores import RESULT_COLUMNS, results_frame, wilson
 from lesion_utils.splits import patient_folds
 

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 from conftest import random_rois, round_lesions
 
-from lesion_utils import experiment, runs, sampling, scores
+from lesion_utils import experiment, sampling, scores, streams
 from lesion_utils.augment import augmented_rois, nested_group
 from lesion_utils.errors import DataError, LeakError, MissingInputError, SettingsError
+from lesion_utils.files import write_json
 from lesion_utils.rois import RoiSet, extract_rois
-from lesion_utils.runs import Run, join_results, open_run, stream, write_json
+from lesion_utils.runs import Run, join_results, open_run
 from lesion_utils.splits import patient_folds
+from lesion_utils.streams import stream
 
 WINDOW = {"window_level": 60, "window_width": 400}
 PLAN = {"rotations": 2, "flips": 3, "translations": 1, "scales": 1}
@@ -51,10 +53,10 @@ def everyone(run, seed, fold):
 
 
 def test_streams_of_one_seed_differ_and_repeat():
-    numbers = [stream(seed, name, *more) for seed in (0, 1) for name in runs.STREAMS for more in ((), (0,), (1,), (0, 1))]
-    assert len(set(numbers)) == len(numbers) == 2 * len(runs.STREAMS) * 4
+    numbers = [stream(seed, name, *more) for seed in (0, 1) for name in streams.STREAMS for more in ((), (0,), (1,), (0, 1))]
+    assert len(set(numbers)) == len(numbers) == 2 * len(streams.STREAMS) * 4
     assert stream(3, "gan", 1, 2) == stream(3, "gan", 1, 2) and isinstance(stream(3, "gan"), int)
-    assert len(set(runs.STREAMS.values())) == len(runs.STREAMS)
+    assert len(set(streams.STREAMS.values())) == len(streams.STREAMS)
 
 
 def test_open_run_makes_its_folder(tmp_path):

@@ -51,17 +51,17 @@ def test_test_fold_has_no_say_in_its_own_choice():
     """On its own test fold 900 would be best, but the inner folds say 100, and 100 is what is reported."""
     predictions = outer({(0, 100): 5, (0, 900): 10})
     amount = selection.best_of_each_fold(inner({(0, 100): (9, 9), (0, 900): (5, 5)}))[0, 0]
-    chosen = selection.selected(predictions, {(0, 0): {"amount": amount}})
+    chosen = selection.selected(predictions, "classic", {(0, 0): {"amount": amount}})
     assert (chosen["true"] == chosen["predicted"]).mean() == 0.5 and set(chosen["amount"]) == {"all"}
     assert selection.naive_amount(predictions) == 900
 
 
 def test_selected_takes_each_fold_at_its_own_amount():
     predictions = outer({(0, 100): 1, (0, 300): 2, (1, 100): 3, (1, 300): 4})
-    chosen = selection.selected(predictions, {(0, 0): {"amount": 300}, (0, 1): {"amount": 100}})
+    chosen = selection.selected(predictions, "classic", {(0, 0): {"amount": 300}, (0, 1): {"amount": 100}})
     assert chosen.groupby("fold")[["true", "predicted"]].apply(lambda own: (own["true"] == own["predicted"]).sum()).tolist() == [
         2,
         3,
     ]
-    with pytest.raises(ValueError, match="seed 0, fold 2 at the chosen amount 100"):
-        selection.selected(predictions, {(0, 2): {"amount": 100}})
+    with pytest.raises(ValueError, match="classic, seed 0, fold 2 at the chosen amount 100"):
+        selection.selected(predictions, "classic", {(0, 2): {"amount": 100}})

@@ -14,8 +14,9 @@ from sklearn.preprocessing import StandardScaler
 
 from lesion_utils import experiment, rois, scores, svm, texture
 from lesion_utils.errors import DataError, LeakError, SettingsError
+from lesion_utils.files import write_json
 from lesion_utils.rois import ROI_SIZE, extract_rois, lesion_geometry, roi_outlines
-from lesion_utils.runs import Run, write_json
+from lesion_utils.runs import Run
 
 #: The digital phantom of the Image Biomarker Standardisation Initiative: four slices, 0 outside the region.
 IBSI = np.array(

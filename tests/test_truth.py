@@ -13,9 +13,11 @@ from lesion_utils import false_gain, fresh, phantom, scores, settings, true_gain
 from lesion_utils.classifier import Trainer
 from lesion_utils.errors import DataError, LeakError, SettingsError
 from lesion_utils.experiment import load_classifier, train_and_predict
+from lesion_utils.files import write_json
 from lesion_utils.rois import extract_rois
-from lesion_utils.runs import Run, stream, write_json
+from lesion_utils.runs import Run
 from lesion_utils.splits import patient_folds
+from lesion_utils.streams import stream
 
 WINDOW = {"window_level": 60, "window_width": 400}
 SETTINGS = {"epochs": 1, "batch_size": 16, "learning_rate": 0.01, "momentum": 0.9, "precision": "float32"}
