@@ -1,7 +1,7 @@
 """Control arms: training sets that each answer one doubt about a gain from synthetic ROIs, and what they must show.
 
-Every control stands on the classic group that the inner folds chose and, where it adds images, adds as many as the arm with
-synthetic ROIs does, so that all of them train for the same number of steps.
+Every control stands on the classic group that the inner folds chose and, where it stands in for synthetic ROIs, adds as many as
+that arm does, so that all of them train for the same number of steps.
 """
 
 from dataclasses import replace
@@ -11,8 +11,8 @@ import pandas as pd
 
 from .augment import augmented_rois
 from .errors import DataError
-from .runs import stream
 from .settings import require_choice, require_positive
+from .streams import stream
 
 #: Control arms that are trained here. The order sets their random streams: append, do not insert.
 ARMS = ("equal_steps", "more_classic", "oversampling", "placebo", "permuted", "planted_leak")
@@ -183,6 +183,15 @@ def planted_leak(classic, leaked):
     return replace(classic + leaked, patients=classic.patients)
 
 
+def added_images(arm, classic, per_class, classes):
+    """Return how many images a control adds to the classic group: as many as the synthetic arm, with two exceptions.
+
+    Permuted labels add none. The planted leak adds as many as the classic group has, whatever the inner folds chose: an alarm is
+    tried with a leak that it cannot miss, and a few leaked images among many could be missed by chance.
+    """
+    return {"permuted": 0, "planted_leak": len(classic) // classes * classes}.get(arm, per_class * classes)
+
+
 def training_set(run, arm, seed, fold, *, per_class, noise):
     """Build the training set of one control arm in one fold.
 
@@ -193,7 +202,7 @@ def training_set(run, arm, seed, fold, *, per_class, noise):
         One of :data:`ARMS`.
     seed, fold : int
     per_class : int
-        Synthetic ROIs of each class that the control stands in for.
+        Synthetic ROIs of each class that the control stands in for; see :func:`added_images`.
     noise : float
         Of :func:`placebo`.
     """
@@ -210,7 +219,8 @@ def training_set(run, arm, seed, fold, *, per_class, noise):
         return classic + placebo(classic, per_class, k, noise=noise, seed=number)
     if arm == "permuted":
         return permuted_labels(classic, number)
-    return planted_leak(classic, leaked_augmentations(run, seed, test, per_class, number))
+    leaked = added_images(arm, classic, per_class, k) // k
+    return planted_leak(classic, leaked_augmentations(run, seed, test, leaked, number))
 
 
 def steps(images, *, epochs, batch_size):

@@ -13,7 +13,8 @@ from lesion_utils import controls, controls_figures, controls_results, scores, s
 from lesion_utils.augment import augmented_rois
 from lesion_utils.errors import DataError, LeakError, LesionBookError, MissingInputError, SettingsError
 from lesion_utils.experiment import train_all
-from lesion_utils.runs import Run, write_json
+from lesion_utils.files import write_json
+from lesion_utils.runs import Run
 from lesion_utils.splits import patient_folds
 
 WINDOW = {"window_level": 60, "window_width": 400}
@@ -75,7 +76,8 @@ def times(images, among):
 def test_as_many_images_and_steps_as_the_synthetic_arm_and_the_same_again(run, arm):
     classic, test = run.fold_sets(0, 0, 30)
     group, again = build(run, arm), build(run, arm)
-    assert len(group) == len(classic) + (0 if arm == "permuted" else 2 * 10)
+    added = {"permuted": 0, "planted_leak": len(classic) // 2}.get(arm, 10)  # of each class
+    assert len(group) == len(classic) + 2 * added and controls.added_images(arm, classic, 10, 2) == 2 * added
     np.testing.assert_array_equal(group.images, again.images)
     np.testing.assert_array_equal(group.label, again.label)
     np.testing.assert_array_equal(group.images[: len(classic)], classic.images)
@@ -83,7 +85,7 @@ def test_as_many_images_and_steps_as_the_synthetic_arm_and_the_same_again(run, a
     assert group.patients == classic.patients
     run.assert_clean(group, test, "no declared patient is under test")
     if arm not in ("equal_steps", "permuted"):
-        assert counts(group.take(slice(len(classic), None))) == [10, 10]
+        assert counts(group.take(slice(len(classic), None))) == [added, added]
 
 
 def test_folds_draw_from_streams_of_their_own(run):
@@ -400,7 +402,9 @@ def test_no_classic_augmentation_may_have_been_the_best(run):
     run.choose("classic", {(0, fold): {"amount": 0, "epoch": None, "unit": ""} for fold in range(3)})
     arms = controls_results.compared_arms(run, "dcgan", [0])
     assert accuracy(arms["classic"], "cross_validation") == pytest.approx(0.5)
-    assert {len(build(run, arm)) for arm in controls.ARMS if arm != "permuted"} == {24 - len(run.fold_sets(0, 0, 0)[1]) + 20}
+    assert {len(build(run, arm)) for arm in controls.ARMS if arm not in ("permuted", "planted_leak")} == {
+        24 - len(run.fold_sets(0, 0, 0)[1]) + 20
+    }
 
 
 def test_amount_is_that_of_the_inner_folds_unless_asked(run):
