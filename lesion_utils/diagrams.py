@@ -129,10 +129,16 @@ def _boxes_and_arrows(boxes, edges, *, height, half_width=0.8, fontsize=8):
     patches = {}
     for name, (x, y, text) in boxes.items():
         patches[name] = FancyBboxPatch(
-            (x - half_width, y - 0.3), 2 * half_width, 0.6, boxstyle="round,pad=0.05", facecolor="#d5e8f5", edgecolor="0.3"
+            (x - half_width, y - 0.3),
+            2 * half_width,
+            0.6,
+            boxstyle="round,pad=0.05",
+            facecolor="#d5e8f5",
+            edgecolor="0.3",
+            zorder=2,
         )
         axis.add_patch(patches[name])
-        axis.text(x, y, text, ha="center", va="center", fontsize=fontsize)
+        axis.text(x, y, text, ha="center", va="center", fontsize=fontsize, zorder=3)
     for start, end in edges:
         axis.add_patch(
             FancyArrowPatch(
@@ -143,6 +149,7 @@ def _boxes_and_arrows(boxes, edges, *, height, half_width=0.8, fontsize=8):
                 arrowstyle="-|>",
                 mutation_scale=12,
                 color="0.3",
+                zorder=1,  # an arrow that passes a box passes behind it
                 connectionstyle="arc3,rad=0.0",
             )  # fmt: skip
         )

@@ -92,7 +92,7 @@ def slices_with_outlines(cohort, chosen, *, window_level, window_width, corners=
     return figure
 
 
-def accuracy_curves(curves, *, chance, markers=None):
+def accuracy_curves(curves, *, chance):
     """Draw accuracy against added samples, with intervals (the paper's Fig. 8).
 
     Parameters
@@ -122,7 +122,16 @@ def accuracy_curves(curves, *, chance, markers=None):
         axis.plot(curve["added"], curve["value"], marker="o", color=colour, label=name)
         axis.fill_between(curve["added"], curve["ci_low"], curve["ci_high"], color=colour, alpha=0.15, linewidth=0)
     axis.axhline(chance, color="0.3", linewidth=1, linestyle=":", label="chance")
-    axis.set(xlabel="samples added to the training set of a fold", ylabel="accuracy")
+    label = "samples added to the training set of a fold"
+    ends = {
+        paper: [c["added"].max() for name, c in curves.items() if name.startswith("paper") == paper] for paper in (True, False)
+    }
+    if max(ends[True], default=0) > 4 * max(ends[False]):  # a reduced run would be a spot at the left of the paper's axis
+        axis.set_xscale("symlog", linthresh=100)
+        axis.set_xlim(left=-15)
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        label += " (logarithmic above 100)"
+    axis.set(xlabel=label, ylabel="accuracy")
     axis.legend(loc="lower right", fontsize=8)
     return figure
 
