@@ -11,6 +11,29 @@ NOISE_SIZE = 100
 EMBEDDING_SIZE = 50
 
 
+@keras.saving.register_keras_serializable(package="lesion_utils")
+class FusedBatchNormalization(layers.BatchNormalization):
+    """Keras's batch normalisation, of images and over the last axis, in one operation of TensorFlow while it trains.
+
+    Keras casts to float32 and makes some ten passes over the memory, a fifth of a GAN's step on a processor. Weights, outputs and
+    running averages are the same but for rounding. On other backends it is Keras's own.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not training or keras.backend.backend() != "tensorflow":
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs, scale=self.gamma, offset=self.beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
+        )
+        # The operation returns the unbiased variance; Keras averages the biased one.
+        values = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
+        for average, new in ((self.moving_mean, mean), (self.moving_variance, variance * (values - 1) / values)):
+            average.assign(average * self.momentum + new * (1 - self.momentum))
+        return outputs
+
+
 def cnn(classes, *, precision="float32", seed=0):
     """Return the classifier: three pairs of convolution and pooling, two dense layers (paper, section 2.2 and Fig. 2).
 
@@ -205,4 +228,4 @@ def _normal_weights(seed):
 
 def _normalise(name, precision):
     # Momentum 0.9 as in the DCGANs of the time: with Keras's 0.99 the averages used for sampling lag behind the weights.
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=precision)
+    return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=precision)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
 from lesion_utils import networks
@@ -83,6 +84,41 @@ def test_discriminator_halves_the_image_and_doubles_its_width(width):
     assert model.output_shape == (None, 1)
     logit = model(1e4 * IMAGES, training=False).numpy()
     assert logit.shape == (3, 1) and (np.abs(logit) > 1).any(), "a logit, not a probability"
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_fused_batch_normalization_is_that_of_keras(precision, tmp_path):
+    """The same outputs, gradients and running averages in training, and the same outputs afterwards and from a file."""
+    random = np.random.default_rng(0)
+    images, weights = (random.normal(3, 2, (5, 6, 7, 4)).astype(np.float32) for _ in range(2))
+    image = keras.Input((6, 7, 4))
+    own, usual = (
+        keras.Model(image, kind(momentum=0.9, epsilon=1e-5, dtype=precision)(image))
+        for kind in (networks.FusedBatchNormalization, layers.BatchNormalization)
+    )
+    seen = []
+    for model in (own, usual):
+        for variable, value in zip(model.trainable_variables, random.uniform(0.5, 2, (2, 4)), strict=True):
+            variable.assign(np.float32(value) if model is own else seen[0][variable.name])
+        if model is own:
+            seen.append({variable.name: variable.numpy() for variable in model.trainable_variables})
+        constant = tf.constant(images)
+        with tf.GradientTape() as tape:
+            tape.watch(constant)
+            output = model(constant, training=True)
+            total = ops.sum(ops.cast(output, "float32") * weights)
+        gradients = tape.gradient(total, [constant, *(variable.value for variable in model.trainable_variables)])
+        averages = [variable.numpy() for variable in model.non_trainable_variables]
+        later = model(images, training=False)
+        seen.append([np.asarray(ops.cast(array, "float32")) for array in (output, *gradients, *averages, later)])
+    _, fused, plain = seen
+    tolerance = 1e-4 if precision == "float32" else 0.03
+    for one, other in zip(fused, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * np.abs(other).max())
+    assert not np.allclose(fused[-2], 1) and not np.allclose(fused[-3], 0), "the running averages have moved"
+    own.save(tmp_path / "own.keras")
+    again = keras.saving.load_model(tmp_path / "own.keras", safe_mode=True)
+    np.testing.assert_array_equal(np.asarray(again(images, training=False)), np.asarray(own(images, training=False)))
 
 
 @pytest.mark.parametrize("make", [networks.generator, networks.discriminator])
