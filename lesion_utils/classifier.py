@@ -29,7 +29,7 @@ class Classifier:
         return self._outputs(self.model, images, batch_size)
 
     def features(self, images, batch_size=256):
-        """Return the (n, 256) float32 outputs of the last layer before the class scores (paper, section 4.3)."""
+        """Return the (n, 8 ``width``) float32 outputs of the last layer before the class scores (paper, section 4.3)."""
         layer = self.model.get_layer("features")
         return self._outputs(keras.Model(self.model.inputs[0], layer.output), images, batch_size)
 
@@ -47,6 +47,8 @@ class Trainer:
     Parameters
     ----------
     classes : int
+    width : int
+        See :func:`networks.cnn`. The paper: 32.
     epochs, batch_size : int
         The paper: 150, 64. The last batch of an epoch may be smaller.
     learning_rate, momentum : float
@@ -55,20 +57,24 @@ class Trainer:
         ``float32`` or ``mixed_bfloat16``.
     """
 
-    def __init__(self, classes, *, epochs, batch_size, learning_rate, momentum, precision):
-        require_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    def __init__(self, classes, *, width=32, epochs, batch_size, learning_rate, momentum, precision):
+        require_positive(width=width, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
         self.settings = {
             "classes": classes,
+            "width": width,
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "momentum": momentum,
             "precision": precision,
         }
-        self._model = networks.cnn(classes, precision=precision)
+        self._model = self._new_model(0)
         self._optimizer = keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=True)
         self._optimizer.build(self._model.trainable_variables)
         self._run_steps = _compile_steps(self._model, self._optimizer)
+
+    def _new_model(self, seed):
+        return networks.cnn(**{name: self.settings[name] for name in ("classes", "width", "precision")}, seed=seed)
 
     def train(self, training, *, seed, on_epoch=None, where="CNN"):
         """Train a new network from its initial weights.
@@ -95,7 +101,7 @@ class Trainer:
         n, batch_size = len(training), self.settings["batch_size"]
         if n == 0:
             raise LesionBookError(f"{where}: no training images; give the cohort lesions in every training fold")
-        fresh = networks.cnn(self.settings["classes"], precision=self.settings["precision"], seed=seed)
+        fresh = self._new_model(seed)
         copy_variables(fresh.variables, self._model.variables)
         reset_optimizer(self._optimizer)
         mean_image = training.images.mean(axis=0)

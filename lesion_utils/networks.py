@@ -34,17 +34,20 @@ class FusedBatchNormalization(layers.BatchNormalization):
         return outputs
 
 
-def cnn(classes, *, precision="float32", seed=0):
+def cnn(classes, *, width=32, precision="float32", seed=0):
     """Return the classifier: three pairs of convolution and pooling, two dense layers (paper, section 2.2 and Fig. 2).
 
-    Convolutions are 3x3 without padding; with 3 classes the network has exactly 1,273,347 parameters. Two things differ from the
-    figure and change no output. ReLU stands after the pooling: the maximum of ReLUs is the ReLU of the maximum, and a quarter of
-    the values remain to be rectified. And the last two rows and columns of pixels are left out at once: they reach only the odd
-    row and column, 29th of 29, that the second pooling drops, and without them the convolutions have 4 % less to do.
+    Convolutions are 3x3 without padding; with 3 classes and the paper's width the network has exactly 1,273,347 parameters. Two
+    things differ from the figure and change no output. ReLU stands after the pooling: the maximum of ReLUs is the ReLU of the
+    maximum, and a quarter of the values remain to be rectified. And the last two rows and columns of pixels are left out at
+    once: they reach only the odd row and column, 29th of 29, that the second pooling drops, and without them the convolutions
+    have 4 % less to do.
 
     Parameters
     ----------
     classes : int
+    width : int
+        Filters of the first convolution, doubled at each of the next two; eight times as many features. The paper: 32.
     precision : str
         ``float32`` or ``mixed_bfloat16``; weights and probabilities are float32 in both.
     seed : int
@@ -62,12 +65,12 @@ def cnn(classes, *, precision="float32", seed=0):
 
     image = keras.Input((ROI_SIZE, ROI_SIZE, 1), name="roi")
     x = layers.Cropping2D(((0, 2), (0, 2)), name="unseen_border", dtype=precision)(image)
-    for number, filters in enumerate((32, 64, 128), start=1):
+    for number, filters in enumerate((width, 2 * width, 4 * width), start=1):
         x = layers.Conv2D(filters, 3, kernel_initializer=initial(), name=f"convolution_{number}", dtype=precision)(x)
         x = layers.MaxPooling2D(2, name=f"pooling_{number}", dtype=precision)(x)
         x = layers.ReLU(name=f"relu_{number}", dtype=precision)(x)
     x = layers.Flatten(name="flatten", dtype=precision)(x)
-    x = layers.Dense(256, activation="relu", kernel_initializer=initial(), name="features", dtype=precision)(x)
+    x = layers.Dense(8 * width, activation="relu", kernel_initializer=initial(), name="features", dtype=precision)(x)
     x = layers.Dropout(0.5, seed=seed, name="dropout", dtype=precision)(x)
     x = layers.Dense(classes, kernel_initializer=initial(), name="scores", dtype=precision)(x)
     probability = layers.Softmax(name="probability", dtype="float32")(x)

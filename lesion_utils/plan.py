@@ -63,8 +63,8 @@ def measure(parameters, classes):
     )
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, generator, classifier = (Path(folder) / name for name in ("a.npz", "b.keras", "c.keras"))
-        sizes = (cnn["batch_size"], resolve_precision(cnn["precision"]))
-        judge_sizes = (gan["judge_batch_size"], resolve_precision(gan["precision"]))
+        sizes = (cnn["cnn_width"], cnn["batch_size"], resolve_precision(cnn["precision"]))
+        judge_sizes = (gan["judge_width"], gan["judge_batch_size"], resolve_precision(gan["precision"]))
         trained, classic = _seconds_per_image(classes, *sizes)
         trained.save(classifier)
         judge = classic if judge_sizes == sizes else _seconds_per_image(classes, *judge_sizes)[1]
@@ -88,7 +88,7 @@ def _seconds_per_step(gan):
     return _seconds(lambda: gan.train_epoch(images, label)) / 4
 
 
-def _seconds_per_image(classes, batch_size, precision):
+def _seconds_per_image(classes, width, batch_size, precision):
     from .classifier import Trainer
     from .rois import RoiSet
 
@@ -96,7 +96,8 @@ def _seconds_per_image(classes, batch_size, precision):
     random = np.random.default_rng(0)
     images, label = random.random((n, 64, 64, 1), np.float32), random.integers(0, classes, n)
     rois = RoiSet(images, label, frozenset(), np.full(n, ""))
-    trainer = Trainer(classes, epochs=4, batch_size=batch_size, learning_rate=0.001, momentum=0.9, precision=precision)
+    settings = {"width": width, "batch_size": batch_size, "precision": precision}
+    trainer = Trainer(classes, epochs=4, learning_rate=0.001, momentum=0.9, **settings)
     trained = trainer.train(rois, seed=0, on_epoch=lambda epoch, loss: ends.append(time.perf_counter()))
     return trained.model, np.median(np.diff(ends)) / n  # the first epoch, which compiles, lies before the first end
 

@@ -458,5 +458,6 @@ def test_figure_has_a_panel_for_each_scale_and_test_set():
 def test_controls_train_as_the_classification_does(profile):
     parameters = settings.run_parameters(profile)
     own, other = parameters["11_controls"], parameters["05_classification"]
-    for name in ("seeds", "epochs", "batch_size", "learning_rate", "momentum", "precision", "accuracy_margin", "bootstrap_draws"):
+    training = ("seeds", "cnn_width", "epochs", "batch_size", "learning_rate", "momentum", "precision")
+    for name in (*training, "accuracy_margin", "bootstrap_draws"):
         assert own[name] == other[name], name

@@ -33,6 +33,12 @@ def test_cnn_has_the_papers_size(classes, parameters):
     assert (probability > 0).all()
 
 
+def test_cnn_of_half_the_width():
+    model = networks.cnn(3, width=16)
+    assert shapes(model, layers.Conv2D) == [(60, 60, 16), (28, 28, 32), (12, 12, 64)]
+    assert shapes(model, layers.Dense) == [(128,), (3,)]
+
+
 def test_relu_after_pooling_and_the_border_left_out_change_nothing():
     model = networks.cnn(3, seed=1)
     image = x = keras.Input((64, 64, 1))

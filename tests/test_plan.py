@@ -151,7 +151,7 @@ def test_table_is_counted_without_its_images(tmp_path):
 def test_measuring_trains_at_the_runs_own_sizes():
     small = {"n03__generator_width": 16, "n03__discriminator_width": 4, "n03__batch_size": 4, "n03__judge_batch_size": 8}
     small |= {"n04__generator_width": 16, "n04__discriminator_width": 4, "n04__batch_size": 4}
-    rates = plan.measure(parameters("smoke", n05__batch_size=8, **small), 3)
+    rates = plan.measure(parameters("smoke", n05__batch_size=8, n05__cnn_width=32, **small), 3)
     times = [rates.lesion, rates.classic, rates.judge, rates.step, rates.acgan_step, rates.checkpoint, rates.sample]
     assert all(1e-6 < seconds < 10 for seconds in times), rates
     assert rates.step > rates.sample

@@ -382,6 +382,6 @@ def test_figures_show_every_model_and_the_papers_gain():
 def test_further_models_train_as_the_classification_does(profile):
     parameters = settings.run_parameters(profile)
     own, other = parameters["13_truth"], parameters["05_classification"]
-    for name in ("seeds", "epochs", "batch_size", "learning_rate", "momentum", "precision", "accuracy_margin"):
+    for name in ("seeds", "cnn_width", "epochs", "batch_size", "learning_rate", "momentum", "precision", "accuracy_margin"):
         assert own[name] == other[name], name
     assert own["draws"] >= 2000 and own["fresh_lesions"] >= sum(parameters["01_data"]["lesions"])
