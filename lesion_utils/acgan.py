@@ -15,7 +15,7 @@ def class_loss(class_logit, label):
     return ops.mean(keras.losses.sparse_categorical_crossentropy(label, class_logit, from_logits=True))
 
 
-def acgan_step(generator, discriminator, generator_optimizer, discriminator_optimizer, real, label, noise, asked):
+def acgan_step(generator, discriminator, generator_optimizer, discriminator_optimizer, real, label, noise, asked, penalty=None):
     """Make one update of D and one of G from one run of the generator.
 
     Both networks want the class to be named rightly, on real and on generated images; they differ in what is real.
@@ -28,6 +28,8 @@ def acgan_step(generator, discriminator, generator_optimizer, discriminator_opti
     noise : (b, 100)
     asked : (b,) int
         Class asked of the generator, drawn evenly.
+    penalty : callable, optional
+        Takes the discriminator and ``real``, returns what to add to the loss of D. The paper has none.
 
     Returns
     -------
@@ -40,6 +42,8 @@ def acgan_step(generator, discriminator, generator_optimizer, discriminator_opti
         fake_logit, fake_class = discriminator(fake, training=True)
         loss_class = class_loss(fake_class, asked)
         loss_d = discriminator_loss(real_logit, fake_logit) + class_loss(real_class, label) + loss_class
+        if penalty:
+            loss_d += penalty(discriminator, real)
         loss_g = generator_loss(fake_logit) + loss_class
     weights_d, weights_g = discriminator.trainable_variables, generator.trainable_variables
     gradient_d, gradient_g = tape.gradient(loss_d, weights_d), tape.gradient(loss_g, weights_g)

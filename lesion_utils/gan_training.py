@@ -67,6 +67,9 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
         if gan.epoch in keep:
             with atomic_path(generator_path(folder, gan.epoch)) as temporary:
                 gan.generator.save(temporary)
+            for name, network in gan.kept_networks().items():
+                with atomic_path(network_path(folder, name, gan.epoch)) as temporary:
+                    network.save(temporary)
         if gan.epoch == epochs and gan.keeps_discriminator:
             with atomic_path(folder / "discriminator.keras") as temporary:
                 gan.discriminator.save(temporary)
@@ -88,6 +91,25 @@ def saved_epoch_numbers(epochs, saved_epochs):
 def generator_path(folder, epoch):
     """Return the file of the generator saved at ``epoch``."""
     return Path(folder) / f"epoch_{epoch:04d}.keras"
+
+
+def network_path(folder, name, epoch):
+    """Return the file of another network that was kept at ``epoch``; see :meth:`gans.Gan.kept_networks`."""
+    return Path(folder) / f"{name}_{epoch:04d}.keras"
+
+
+def load_network(folder, name, epoch):
+    """Read a network that was kept beside a saved generator, without running any code stored in it.
+
+    Raises
+    ------
+    MissingInputError
+        If it was not kept.
+    """
+    path = network_path(folder, name, epoch)
+    if not path.exists():
+        raise MissingInputError(f"no network {name!r} was kept at epoch {epoch} in {path.parent.name}; run its notebook again")
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def load_generator(folder, epoch):

@@ -166,6 +166,10 @@ class Gan:
         """Number of epochs trained so far."""
         return len(self.history)
 
+    def kept_networks(self):
+        """Return what is kept beside the generator at each saved epoch: dict of name to network."""
+        return {}
+
     def _parts(self):
         return (self.generator, self.discriminator, self.generator_optimizer, self.discriminator_optimizer)
 

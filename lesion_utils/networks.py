@@ -148,7 +148,7 @@ def conditional_generator(classes, *, width=1024, precision="float32", seed=0):
     return keras.Model([noise, weights], _grow(both, width, precision, initial), name="acgan_generator")
 
 
-def auxiliary_discriminator(classes, *, width=64, precision="float32", seed=0):
+def auxiliary_discriminator(classes, *, width=64, normalisation="batch", precision="float32", seed=0):
     """Return the ACGAN's discriminator: the DCGAN's, with a second head that names the class (paper, section 3.3 and Fig. 4b).
 
     Parameters
@@ -156,6 +156,9 @@ def auxiliary_discriminator(classes, *, width=64, precision="float32", seed=0):
     classes : int
     width, precision, seed
         As in :func:`discriminator`.
+    normalisation : str
+        ``batch``, the paper's; ``spectral``, which holds the largest singular value of every layer's weights at 1 instead
+        (Miyato et al. 2018); or ``none``.
 
     Returns
     -------
@@ -164,9 +167,14 @@ def auxiliary_discriminator(classes, *, width=64, precision="float32", seed=0):
     """
     initial = _normal_weights(seed)
     image = keras.Input((ROI_SIZE, ROI_SIZE, 1), name="roi")
-    features = _shrink(image, width, precision, initial)
-    heads = [_logits(features, size, name, precision, initial) for size, name in ((1, ""), (classes, "class_"))]
-    return keras.Model(image, heads, name="acgan_discriminator")
+    features = _shrink(image, width, precision, initial, normalisation)
+    sizes = ((1, ""), (classes, "class_"))
+    heads = [_logits(features, size, name, precision, initial, normalisation) for size, name in sizes]
+    model = keras.Model(image, heads, name="acgan_discriminator")
+    for layer in model.layers:
+        if isinstance(layer, layers.SpectralNormalization):  # Keras draws this vector from a seed that nobody sets
+            layer.vector_u.assign(initial()(layer.vector_u.shape))
+    return model
 
 
 def _project(noise, width, precision, initial):
@@ -198,29 +206,39 @@ def _grow(x, width, precision, initial):
     return layers.Activation("tanh", name="image", dtype="float32")(x)
 
 
-def _shrink(image, width, precision, initial):
+def _shrink(image, width, precision, initial, normalisation="batch"):
     """Four strided 5x5 convolutions, ``width`` filters doubled thrice, to a flat vector of features."""
     x = image
     for number in range(4):
-        x = layers.Conv2D(
+        convolution = layers.Conv2D(
             width << number,
             5,
             strides=2,
             padding="same",
-            use_bias=number == 0,
+            use_bias=number == 0 or normalisation != "batch",
             kernel_initializer=initial(),
             name=f"downsample_{number + 1}",
             dtype=precision,
-        )(x)
-        if number > 0:
+        )
+        x = _held(convolution, normalisation)(x)
+        if number > 0 and normalisation == "batch":
             x = _normalise(f"norm_{number + 1}", precision)(x)
         x = layers.LeakyReLU(negative_slope=0.2, name=f"leaky_relu_{number + 1}", dtype=precision)(x)
     return layers.Flatten(name="flatten", dtype=precision)(x)
 
 
-def _logits(features, size, prefix, precision, initial):
-    x = layers.Dense(size, kernel_initializer=initial(), name=f"{prefix}score", dtype=precision)(features)
+def _logits(features, size, prefix, precision, initial, normalisation="batch"):
+    score = layers.Dense(size, kernel_initializer=initial(), name=f"{prefix}score", dtype=precision)
+    x = _held(score, normalisation)(features)
     return layers.Activation("linear", name=f"{prefix}logit", dtype="float32")(x)
+
+
+def _held(layer, normalisation):
+    """Return the layer, or one around it that divides its weights by their largest singular value before each training step."""
+    if normalisation != "spectral":
+        return layer
+    # In float32, whatever the layer's own precision: it writes the weights back, and bfloat16 would round them at every step.
+    return layers.SpectralNormalization(layer, name=f"{layer.name}_spectral", dtype="float32")
 
 
 def _normal_weights(seed):
