@@ -142,11 +142,21 @@ rule statistics:
     shell: execute("12_statistics", threads=HALF)
 
 
-# The simulator makes fresh lesions without end, so this needs phantom too.
+rule better_gans:
+    input:
+        source("14_better_gans", "better_gans", "gan_options", "acgan", "gan_training", "gans", "sampling", "selection", "comparison", "comparison_rows", "comparison_tables", "comparison_figures", "controls_results", "power", *BASE, *NETS),
+        "parameters/14_better_gans.yml", rules.classification.output,
+    output: "book/notebooks/14_better_gans.ipynb", "results/14_better_gans.csv", "predictions/14_better_gans.csv"
+    threads: THREADS
+    benchmark: "benchmarks/better_gans.tsv"
+    shell: execute("14_better_gans")
+
+
+# The simulator makes fresh lesions without end, so this needs phantom too. It also measures the better GAN's true gain.
 rule truth:
     input:
         source("13_truth", "fresh", "truth", "true_gain", "false_gain", "truth_figures", "phantom", "anatomy", "appearance", *BASE, *NETS),
-        "parameters/13_truth.yml", rules.classification.output,
+        "parameters/13_truth.yml", rules.classification.output, rules.better_gans.output,
     output: "book/notebooks/13_truth.ipynb", "results/13_truth.csv"
     threads: THREADS
     benchmark: "benchmarks/truth.tsv"
@@ -157,6 +167,7 @@ rule results:
     input:
         rules.dcgan.output, rules.acgan.output, rules.classification.output, rules.tsne.output, rules.texture_baselines.output,
         rules.reader_study.output, rules.fidelity.output, rules.controls.output, rules.statistics.output, rules.truth.output,
+        rules.better_gans.output,
     output: "results.csv", "predictions.csv"
     shell: f'{COMMAND} join "{Path.cwd()}"'
 
@@ -172,7 +183,7 @@ rule summary:
 rule book:
     input:
         [rule.output[0] for rule in (rules.data, rules.classic_augmentation, rules.dcgan, rules.acgan, rules.classification)],
-        [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary, rules.fidelity, rules.controls, rules.statistics, rules.truth)],
+        [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary, rules.fidelity, rules.controls, rules.statistics, rules.truth, rules.better_gans)],
         ROOT / "_config.yml", ROOT / "_toc.yml", [path for path in sorted((ROOT / "book").rglob("*.*")) if path.is_file() and path.suffix != ".pyc"],
     output: "html/index.html"
     threads: THREADS

@@ -21,6 +21,7 @@ PARTS = {
     "fidelity": "[](../notebooks/10_fidelity.ipynb)",
     "controls": "[](../notebooks/11_controls.ipynb)",
     "statistics": "[](../notebooks/12_statistics.ipynb)",
+    "better_gans": "[](../notebooks/14_better_gans.ipynb)",
     "truth": "[](../notebooks/13_truth.ipynb)",
     "summary": "[](../notebooks/09_results.ipynb)",
 }

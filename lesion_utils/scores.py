@@ -20,6 +20,7 @@ ARM_NAMES = {
     "classic_extra_real": "classic + extra real cases",
     "dcgan": "classic + synthetic (DCGAN)",
     "acgan": "classic + synthetic (ACGAN)",
+    "better_gan": "classic + synthetic (better GAN)",
     "acgan_discriminator": "ACGAN discriminator alone",
     "bovw_mi_multi": "BoVW-MI, multi, + SVM",
     "bovw_mi_single": "BoVW-MI, single, + SVM",
@@ -34,7 +35,12 @@ ARM_NAMES = {
     "planted_leak": "classic + planted leak",
 }
 #: What an arm adds to the best classic group, for sentences.
-WHAT = {"classic_extra_real": "extra real ROIs", "dcgan": "synthetic ROIs (DCGAN)", "acgan": "synthetic ROIs (ACGAN)"}
+WHAT = {
+    "classic_extra_real": "extra real ROIs",
+    "dcgan": "synthetic ROIs (DCGAN)",
+    "acgan": "synthetic ROIs (ACGAN)",
+    "better_gan": "synthetic ROIs (better GAN)",
+}
 
 #: The paper's Tables 2 and 3: rows true, columns predicted; cyst, metastasis, hemangioma.
 PAPER_TABLE_2 = np.array([[52, 1, 0], [2, 44, 18], [0, 18, 47]])
