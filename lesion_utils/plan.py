@@ -21,7 +21,7 @@ from .work import count_lesions, count_work
 #: Seconds of what is neither training nor drawing: start, imports, compilation, figures of one notebook; rendering the book.
 NOTEBOOK_SECONDS, RENDER_SECONDS = 12, 20
 #: Notebooks executed, 05_classification twice: its classic half comes before the GANs.
-NOTEBOOK_RUNS = 14
+NOTEBOOK_RUNS = 15
 #: Seconds that the texture baselines take for a lesion and fold at the paper's setting, seen in runs on two cores.
 TEXTURE_SECONDS = 0.04
 #: Bytes on disk, seen in runs: a lesion of cohort.npz, a synthetic ROI (64 x 64 x 16 bit, packed), a row of predictions.csv
@@ -140,6 +140,7 @@ def forecast(parameters, cores=None):
 
 def _lines(parameters, lesions, work, rates, cores, load):
     cnn, gan, acgan = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan"))
+    better = work.better
     everything = sum(lesions.cohort) + lesions.extra + lesions.test
     lesion_words = "reading lesions" if parameters["01_data"]["data"] else "simulating lesions"
     rate_words = "assumed" if parameters["01_data"]["data"] else None
@@ -152,24 +153,27 @@ def _lines(parameters, lesions, work, rates, cores, load):
         (f"CNN, {work.added_units} trainings with more ROIs on top", work.added_images, "images", rates.classic, None),
         (f"CNN, {work.control_units} trainings of control arms", work.control_images, "images", rates.classic, None),
         (f"CNN, {work.truth_units} trainings on further deals", work.truth_images, "images", rates.classic, None),
+        (f"CNN, {better.cnn_units} trainings with better GANs' ROIs", better.cnn_images, "images", rates.classic, None),
         (f"CNN, {work.judge_units} trainings on synthetic ROIs alone", work.judge_images, "images", rates.judge, None),
         ("CNN, real against synthetic ROIs", work.detector_images, "images", rates.classic, None),
         (f"DCGAN, {work.gan_units} trainings", work.gan_steps, "steps", rates.step, None),
         (f"ACGAN, {work.acgan_units} trainings", work.acgan_steps, "steps", rates.acgan_step, None),
-        ("checkpoints of GANs", work.gan_epochs + work.acgan_epochs, "files", rates.checkpoint, None),
-        ("drawing synthetic ROIs", work.samples, "images", rates.sample, None),
+        (f"better GANs, {better.units} trainings", better.steps, "steps", rates.acgan_step, None),
+        ("checkpoints of GANs", work.gan_epochs + work.acgan_epochs + better.epochs, "files", rates.checkpoint, None),
+        ("drawing synthetic ROIs", work.samples + better.drawn, "images", rates.sample, None),
         ("texture baselines", textures, "lesions", TEXTURE_SECONDS, "assumed"),
         ("notebooks' start, figures, rendering", NOTEBOOK_RUNS, "notebooks", fixed, "assumed"),
     ]
     tests = sum(lesions.cohort) + folds * lesions.test
-    units = work.classic_units + work.added_units + work.control_units + work.truth_units + work.judge_units
-    generators = work.gan_units * gan["saved_epochs"] + work.acgan_units * acgan["saved_epochs"]
+    units = work.classic_units + work.added_units + work.control_units + work.truth_units + work.judge_units + better.cnn_units
+    generators = work.gan_units * gan["saved_epochs"] + work.acgan_units * acgan["saved_epochs"] + better.networks
+    kept = work.kept_units + len(parameters["14_better_gans"]["seeds"]) * folds
     disk = [
         (f"cohort, {everything:,} lesions", everything * LESION_BYTES),
-        (f"{generators} saved generators", generators * rates.generator_bytes),
+        (f"{generators} saved networks of GANs", generators * rates.generator_bytes),
         ("rolling checkpoint, while a GAN trains", rates.checkpoint_bytes),
         (f"{work.samples:,} synthetic ROIs", work.samples * SYNTHETIC_BYTES),
-        (f"{work.kept_units} saved CNNs", work.kept_units * rates.classifier_bytes),
+        (f"{kept} saved CNNs", kept * rates.classifier_bytes),
         (f"probabilities and predictions of {units} CNNs", units * UNIT_BYTES + units * tests * ROW_BYTES),
         ("executed notebooks and the rendered book", BOOK_BYTES),
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from . import phantom, readers, splits
+from .better_work import BetterWork, count_better
 from .cohort import ROLES
 from .errors import DataError
 
@@ -52,6 +53,8 @@ class Work:
         Synthetic ROIs drawn.
     fresh_lesions : int
         Lesions that 13_truth simulates.
+    better : BetterWork
+        Of 14_better_gans.
     optimum : int
         Classic amount that the numbers are based on.
     """
@@ -76,6 +79,7 @@ class Work:
     acgan_units: int
     samples: int
     fresh_lesions: int
+    better: BetterWork
     optimum: int
 
 
@@ -217,6 +221,7 @@ def count_work(parameters, lesions):
         samples=round(dcgan.draws * epochs_drawn(gan) * len(chosen) * gan["samples_per_class"])
         + round(acgan_work.draws * epochs_drawn(acgan) * classes * acgan["samples_per_class"]),
         fresh_lesions=truth["fresh_lesions"] if models else 0,
+        better=count_better(parameters["14_better_gans"], group, folds=folds, classes=classes, optimum=optimum),
         optimum=optimum,
     )
 

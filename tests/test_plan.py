@@ -60,6 +60,24 @@ def test_work_of_the_paper_counted_by_hand():
     assert work.kept_units == 27 + 3 * 18
 
 
+def test_work_of_the_better_gans_counted_by_hand():
+    better = count_work(parameters(), PAPER_LESIONS).better
+    group = 2 * 182 / 3 + 5000
+    # Six kinds of training on three pairs of folds, then one on each of three folds.
+    assert (better.units, better.epochs, better.networks) == (21, 21 * 50, 3 * 21 * 2)
+    assert better.steps == 50 * (3 * (5121 // 64) + 18 * (2560 // 64)) == 48_000
+    # Nine variants at two epochs with 2,000 a class, then five other amounts, each on three pairs; three folds at the largest.
+    inner = 18 * (group + 6000) + 5 * group + 3 * (100 + 500 + 1000 + 3000 + 4000)
+    assert better.cnn_images == round(150 * (3 / 2 * inner + 3 * (group + 12_000)))
+    assert better.cnn_units == 3 + 3 * 23
+    # 4,000 a class for each CNN, half as many for an inner one, and twice as many for two variants with rejection.
+    assert better.drawn == 3 * (14 * 6000 + 4 * 12_000 + 5 * 6000) + 3 * 12_000
+    one = count_work(parameters(n14__variants=["augmented", "augmented_averaged"], n14__saved_epochs=1), PAPER_LESIONS).better
+    assert one.units == 3 + 3 and one.cnn_units == 3 + 3 * 7, "two variants of one training"
+    with pytest.raises(SettingsError, match="'variants' is 'wgan'"):
+        count_work(parameters(n14__variants=["wgan"]), PAPER_LESIONS)
+
+
 def test_steps_agree_with_a_real_deal_of_the_cohort():
     patients = phantom.plan_patients((53, 64, 65), seed=0)
     label = np.repeat([patient.label for patient in patients], [patient.lesions for patient in patients])
@@ -169,11 +187,14 @@ def test_forecast_multiplies_work_by_rates_and_adds_up(monkeypatch, capsys):
     assert times["CNN, 54 trainings on classic groups"] == f"{30_437.1 / 2 / 3600:.1f} h", "two at once"
     assert times["DCGAN, 18 trainings"] == f"{24_780 * 1.5 / 2 / 3600:.1f} h"
     trainings = 30_437.1 + 146_637.6 + 46_227.6 + 15_364.0 + 4050 * 2 + 24_780 * 1.5 + 18_000 * 2
-    seconds = (1160 + 10_000) * 0.5 + trainings / 2 + 1560 * 0.1 + 7200 + 540 + 3 * 1082 * 0.04
+    better = count_work(parameters(), PAPER_LESIONS).better
+    assert times["better GANs, 21 trainings"] == f"{48_000 * 2 / 2 / 3600:.1f} h"
+    trainings += better.cnn_images * 0.001 + 48_000 * 2
+    seconds = (1160 + 10_000) * 0.5 + trainings / 2 + (1560 + 21 * 50) * 0.1 + 7200 + better.drawn * 0.01 + 540 + 3 * 1082 * 0.04
     fixed = plan.NOTEBOOK_RUNS * plan.NOTEBOOK_SECONDS + plan.RENDER_SECONDS
     assert times["in all"] == plan.duration(seconds + fixed) == f"{(seconds + fixed) / 86_400:.1f} days"
     sizes = {name: float(size.replace(",", "")) for name, size in re.findall(r"^(\S.*?)  +([\d,]+) MB$", text, re.MULTILINE)}
-    assert sizes["120 saved generators"] == 9600 and sizes["rolling checkpoint, while a GAN trains"] == 300
+    assert sizes["246 saved networks of GANs"] == 246 * 80 and sizes["rolling checkpoint, while a GAN trains"] == 300
     total = sizes.pop("in all")
     assert total == pytest.approx(sum(sizes.values()), abs=len(sizes))
     assert "5,000 is assumed" in text and "are counted all the same" in text
