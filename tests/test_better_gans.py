@@ -261,7 +261,8 @@ def test_named_variants_are_tried_in_their_order_or_else_all_and_unknown_ones_ar
 def test_better_gans_are_measured_as_the_other_arms_are_and_differ_by_their_options_alone(profile):
     parameters = settings.run_parameters(profile)
     own, other, plain = (parameters[name] for name in ("14_better_gans", "05_classification", "04_acgan"))
-    for name in ("seeds", "epochs", "batch_size", "learning_rate", "momentum", "precision", "accuracy_margin", "bootstrap_draws"):
+    training = ("seeds", "cnn_width", "epochs", "batch_size", "learning_rate", "momentum", "precision")
+    for name in (*training, "accuracy_margin", "bootstrap_draws"):
         assert own[name] == other[name], name
     for name in ("generator_width", "discriminator_width", "beta_1", "noise"):
         assert own[name] == plain[name], name
