@@ -190,6 +190,8 @@ def _render(options):
     shutil.copytree(settings.ROOT / "book", staging / "book", ignore=shutil.ignore_patterns("published"))
     shutil.copytree(options.folder / "figures", staging / "book" / "figures")
     write_text(staging / "book" / "figures" / "run_times.md", provenance.run_times(options.folder))
+    for notebook, line in provenance.notebook_times(options.folder).items():
+        write_text(staging / "book" / "figures" / "times" / f"{notebook}.md", line)
     with tempfile.TemporaryDirectory(dir=options.folder) as build:
         jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
         command = [*jupyter_book, "build", "-W", "-n", "--keep-going", "--quiet", "--path-output", build, str(staging)]

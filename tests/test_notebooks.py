@@ -112,13 +112,6 @@ def test_cells_are_short_and_lie_between_prose(name):
 
 
 @each_notebook
-def test_ends_with_a_summary(name):
-    last = BOOKS[name].cells[-1]
-    assert last.cell_type == "markdown"
-    assert re.search(r"^## Summary\n\nIn this notebook we have ", last.source, re.M)
-
-
-@each_notebook
 def test_imports_only_the_package_and_the_standard_stack(name):
     for cell in code_cells(name):
         for node in ast.walk(ast.parse(cell.source)):
