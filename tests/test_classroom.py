@@ -49,7 +49,7 @@ def test_a_solution_is_folded_away_and_explains_code_that_checks_itself(exercise
     assert len(exercise.text.split()) >= 25 and len(prose.split()) >= 25
     tree = ast.parse(exercise.code)
     assert any(isinstance(node, ast.Assert) for node in ast.walk(tree))
-    assert max(len(line) for line in exercise.code.splitlines()) <= 120
+    assert max(len(line) for line in exercise.code.splitlines()) <= 106
     for node in ast.walk(tree):
         packages = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         packages += [node.module] if isinstance(node, ast.ImportFrom) else []
