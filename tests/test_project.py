@@ -26,6 +26,7 @@ PROVIDED_BY = {
     "docutils": "jupyter-book",
     "IPython": "ipykernel",
     "nbformat": "jupyter",
+    "PIL": "matplotlib",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "sphinx": "jupyter-book",
