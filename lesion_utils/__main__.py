@@ -61,6 +61,8 @@ def main(arguments=None):
 
 
 def _parameters(options):
+    if not settings.CLONE:
+        raise errors.SettingsError("a whole book needs a clone of the project; without one, run single notebooks with papermill")
     if bool(options.data) != bool(options.label):
         raise errors.SettingsError("DATA and LABEL belong together: the table, and its column that holds the classes")
     name = options.name or settings.run_name(options.profile, options.data, options.label)

@@ -129,7 +129,7 @@ def _behind(sums, row, chosen):
         return own & (sums["arm"] == row.arm)
     wanted |= {("real", "0", seed, fold) for arm, amount, seed, fold in wanted if (arm, amount) == ("classic", "0")}
     units = zip(sums["arm"], sums["amount"], sums["seed"], sums["fold"], strict=True)
-    return own & [unit in wanted for unit in units]
+    return own & pd.Series([unit in wanted for unit in units], sums.index)
 
 
 def original_names(folder):
