@@ -25,6 +25,7 @@ PROVIDED_BY = {
     "cv2": "opencv-python-headless",
     "docutils": "jupyter-book",
     "IPython": "ipykernel",
+    "nbclient": "papermill",
     "nbformat": "jupyter",
     "PIL": "matplotlib",
     "skimage": "scikit-image",
