@@ -23,7 +23,9 @@ def render(folder, address):
     config["repository"]["url"] = address
     config["sphinx"]["config"]["html_extra_path"] = []
     (folder / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    (folder / "_toc.yml").write_text("format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_data\n", encoding="utf-8")
+    (folder / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_data\n", encoding="utf-8"
+    )
     for part in ("_extensions", "_static"):
         shutil.copytree(ROOT / "book" / part, folder / "book" / part)
     shutil.copy2(ROOT / "book" / "references.bib", folder / "book")
