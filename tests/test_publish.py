@@ -19,7 +19,6 @@ from lesion_utils.publish import publish, reproduce
 from lesion_utils.publish_images import LEFT_OUT, text_of, without_images
 from lesion_utils.rendering import published_run
 from lesion_utils.scores import RESULT_COLUMNS
-from lesion_utils.settings import ROOT
 
 PARAMETERS = {
     "01_data": {"run": "runs/quick", "data": "", "lesions": [2, 2]},
@@ -362,11 +361,6 @@ def test_text_of_a_notebook_leaves_out_pictures_and_nothing_else():
     cell = nbformat.v4.new_code_cell("x", outputs=outputs)
     text = text_of(nbformat.v4.new_notebook(cells=[cell]))
     assert picture[:60] not in text and 'title="Anna"' in text
-
-
-def test_publish_takes_the_words_of_the_book():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert "-m lesion_utils publish $(BOOK_OPTIONS)" in makefile
 
 
 def test_command_names_the_example_settings_that_a_run_had(simulated):
