@@ -1,5 +1,6 @@
 """``make publish``: check a finished run, then put its executed notebooks and results into ``book/published/<NAME>/``."""
 
+import gzip
 import json
 import os
 import shutil
@@ -90,6 +91,9 @@ def publish(folder, profile, parameters, *, published=PUBLISHED, answer=ANSWER, 
         new = Path(temporary) / "new"
         for name, text in texts.items():
             write_text(new / name, text)
+        predictions = new / "predictions.csv"  # by far the largest table; compressed without a time, so always the same bytes
+        predictions.with_suffix(".csv.gz").write_bytes(gzip.compress(predictions.read_bytes(), mtime=0))
+        predictions.unlink()
         if not real:  # pictures of simulated lesions, and the page of the reader study
             shutil.copytree(folder / "figures", new / "figures")
         size = _size(new) + sum(_size(one) for one in Path(published).glob("[!.]*") if one != target)

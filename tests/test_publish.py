@@ -148,7 +148,10 @@ def test_good_run_is_published_with_its_provenance(simulated):
     files = sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
     notebooks = [f"notebooks/{name}.ipynb" for name in PARAMETERS]
     parameters = [f"parameters/{name}.yml" for name in PARAMETERS]
-    assert files == sorted([*notebooks, *parameters, "figures/answer.png", "predictions.csv", "provenance.json", "results.csv"])
+    assert files == sorted(
+        [*notebooks, *parameters, "figures/answer.png", "predictions.csv.gz", "provenance.json", "results.csv"]
+    )
+    assert pd.read_csv(target / "predictions.csv.gz").equals(pd.read_csv(simulated.run / "predictions.csv"))
     made = provenance.read(target)
     assert made["commit"] == provenance.code_state(simulated.root)["commit"] and made["changed"] == []
     assert made["profile"] == "quick" and made["minutes"] == 1.5 and made["parts"]["data"]["memory_gb"] == 2
