@@ -1,7 +1,8 @@
 """What a notebook that was run on patients may show when it is published: numbers, tables and plots, no image of a patient.
 
-Pictures say themselves what they show (see :mod:`pictures`). One tagged as images is replaced by a sentence; one that says
-nothing, and any other output that could hold an image, is a problem. Nothing is let through because it looks harmless.
+Pictures say themselves what they show (see :mod:`pictures`), and HTML may say that it shows images (:data:`DECLARED`). What says
+so is replaced by a sentence; a picture that says nothing, and any other output that could hold an image, is a problem. Nothing is
+let through because it looks harmless.
 """
 
 import base64
@@ -17,6 +18,8 @@ LEFT_OUT = (
 )
 #: Prefix of the kinds of output that ``glue`` stores.
 GLUE = "application/papermill.record/"
+#: An attribute by which HTML that draws for itself says that it shows images. There is none to say that it does not.
+DECLARED = f'data-content="{IMAGES}"'
 TEXTS = ("text/plain", "text/html", "text/markdown", "text/latex")
 EMBEDDED = re.compile(r"data:(?!image/png;base64,)[\w+.-]+/[\w+.-]+|data:image/png;base64,([A-Za-z0-9+/=\s]+)")
 #: Elements of HTML, and Markdown's own, that can show a picture or run a program.
@@ -70,6 +73,8 @@ def _tag(kind, value):
         return None
     if kind == "text/plain":
         return PLOT
+    if DECLARED in value:
+        return IMAGES
     if ACTIVE.search(value):
         return None
     tags = {_picture(match[1]) if match[1] else None for match in EMBEDDED.finditer(value)}

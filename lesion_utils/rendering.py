@@ -1,6 +1,7 @@
 """From executed notebooks to HTML: those of a run, or those that were published. Nothing is trained or computed anew here."""
 
 import contextlib
+import gzip
 import os
 import shutil
 import subprocess
@@ -28,7 +29,7 @@ def render_run(folder):
     """Render ``runs/<NAME>/html/`` from the executed notebooks in ``runs/<NAME>/book/``."""
     folder = Path(folder)
     made = provenance.read(folder)
-    write_staging(folder / "book", folder / "figures", made, provenance.minutes(folder))
+    write_staging(folder / "book", folder, made, provenance.minutes(folder))
     build_html(folder / "book", folder / "html")
 
 
@@ -66,19 +67,19 @@ def _published_staging(published):
     with tempfile.TemporaryDirectory() as folder:
         staging = Path(folder)
         shutil.copytree(run / "notebooks", staging / "notebooks")
-        write_staging(staging, run / "figures", made, made["parts"], published)
+        write_staging(staging, run, made, made["parts"], published)
         yield staging
 
 
-def write_staging(staging, figures, made, parts, published=PUBLISHED):
+def write_staging(staging, run, made, parts, published=PUBLISHED):
     """Put the written pages beside the executed notebooks, with what they include: a run's figures, times and versions.
 
     Parameters
     ----------
     staging : Path
         Holds ``notebooks/``; gets the same relative paths as the project.
-    figures : Path
-        The run's ``figures/``.
+    run : Path
+        Holds ``figures/``, ``results.csv`` and ``predictions.csv``, the last one perhaps compressed.
     made, parts : dict
         From :func:`provenance.read` and :func:`provenance.minutes`.
     published : Path
@@ -91,7 +92,11 @@ def write_staging(staging, figures, made, parts, published=PUBLISHED):
     shutil.rmtree(staging / "book", ignore_errors=True)
     shutil.copytree(ROOT / "book", staging / "book", ignore=shutil.ignore_patterns("published", "__pycache__"))
     target = staging / "book" / "figures"
-    shutil.copytree(figures, target)
+    shutil.copytree(run / "figures", target)
+    shutil.copy2(run / "results.csv", target)  # the two tables are there to be downloaded
+    packed = run / "predictions.csv.gz"
+    predictions = gzip.decompress(packed.read_bytes()) if packed.exists() else (run / "predictions.csv").read_bytes()
+    (target / "predictions.csv").write_bytes(predictions)
     write_text(target / "run_times.md", provenance.run_times(made, parts))
     write_text(target / "versions.md", provenance.version_table(made))
     cohort_pages.write_pages(published_run("table", published), target)

@@ -312,11 +312,13 @@ def test_too_large_a_run_is_refused(simulated):
 def test_plots_of_a_real_run_stay_and_images_become_a_sentence(real):
     plot, image = show(image_png=png(pictures.PLOT)), show(image_png=png(pictures.IMAGES), text_plain="<Figure>")
     inline = show(text_html=f'<figure><img alt="ROIs" src="data:image/png;base64,{png(pictures.IMAGES)}"></figure>')
-    real.change("01_data", lambda notebook: notebook.cells[3].update(outputs=[plot, image, inline]))
+    drawing = '<img src="data:image/jpeg;base64,AAAA"><script>draw()</script>'
+    declared = show(text_html=f'<div data-content="{pictures.IMAGES}">{drawing}</div>')
+    real.change("01_data", lambda notebook: notebook.cells[3].update(outputs=[plot, image, inline, declared]))
     target = real.publish()
     outputs = nbformat.read(target / "notebooks" / "01_data.ipynb", 4).cells[3].outputs
-    assert [set(output.data) for output in outputs] == [{"image/png"}, *[{"text/markdown", "text/plain"}] * 2]
-    assert [output.data["text/plain"] for output in outputs[1:]] == [LEFT_OUT, LEFT_OUT]
+    assert [set(output.data) for output in outputs] == [{"image/png"}, *[{"text/markdown", "text/plain"}] * 3]
+    assert [output.data["text/plain"] for output in outputs[1:]] == [LEFT_OUT] * 3
     assert not (target / "figures").exists() and not (target / "key.csv").exists() and not real.answer.exists()
     assert provenance.read(target)["command"] == "make book PROFILE=quick DATA=path/lesions.csv LABEL=kind"
 
@@ -335,6 +337,7 @@ UNTAGGED = {
     "script": {"text/html": "<script>draw()</script>"},
     "picture in Markdown": {"text/markdown": "![roi](roi.png)"},
     "program": {"application/javascript": "draw()"},
+    "HTML that says it is a plot": {"text/html": f'<div data-content="{pictures.PLOT}"><script></script></div>'},
     "widget": {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}},
 }
 
