@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 
 from lesion_utils import provenance, publish, publish_checks, rendering, settings
 from lesion_utils.errors import LesionBookError
-from lesion_utils.publish_images import LEFT_OUT, without_images
+from lesion_utils.publish_images import LEFT_OUT, text_of, without_images
 
 RUN = Path(os.environ["LESION_BOOK_HTML"]).resolve() if os.environ.get("LESION_BOOK_HTML") else None
 
@@ -17,6 +17,40 @@ RUN = Path(os.environ["LESION_BOOK_HTML"]).resolve() if os.environ.get("LESION_B
 def test_nothing_published_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(LesionBookError, match="holds no run of the simulated cohort; publish one: make book, then make publish"):
         rendering.render_published(tmp_path / "site", published=tmp_path)
+
+
+#: What the project has published; nothing, in a project that has just begun.
+FOLDERS = sorted(path.parent for path in rendering.PUBLISHED.glob("*/provenance.json"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_is_published_is_fit_to_be_public(folder):
+    made = provenance.read(folder)
+    assert made["profile"] in publish.ALLOWED and made["commit"] and made["changed"] == []
+    assert {path.stem for path in (folder / "notebooks").glob("*.ipynb")} == set(settings.notebooks())
+    for path in sorted(folder.rglob("*")):
+        text = path.read_text(encoding="utf-8") if path.suffix in (".csv", ".json", ".yml") else ""
+        if path.suffix == ".ipynb":
+            notebook = json.loads(path.read_text(encoding="utf-8"))
+            text = text_of(notebook)
+            if made["cohort"] == "table":
+                assert without_images(path.stem, notebook) == (notebook, [])
+        assert publish_checks.text_problems(path.name, text, set(), []) == []
+    if made["cohort"] == "table":
+        assert not (folder / "figures").exists()
+
+
+def test_published_runs_are_one_of_a_kind_and_not_too_large():
+    assert len({provenance.read(folder)["cohort"] for folder in FOLDERS}) == len(FOLDERS)
+    sizes = [path.stat().st_size for folder in FOLDERS for path in folder.rglob("*") if path.is_file()]
+    assert sum(sizes) <= publish.LIMIT
+
+
+def test_readme_shows_the_figure_of_the_published_run():
+    assert "(book/_static/answer.png)" in (settings.ROOT / "README.md").read_text(encoding="utf-8")
+    run = rendering.published_run("simulated")
+    if run is not None:
+        assert publish.ANSWER.read_bytes() == (run / "figures" / "answer.png").read_bytes()
 
 
 @pytest.fixture(scope="module")
