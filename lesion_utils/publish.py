@@ -1,7 +1,7 @@
 """``make publish``: check a finished run, then put its executed notebooks and results into ``book/published/<NAME>/``."""
 
-import gzip
 import json
+import lzma
 import os
 import shutil
 import sys
@@ -15,7 +15,7 @@ from . import provenance
 from . import publish_checks as checks
 from .errors import PublishError
 from .files import atomic_path, write_text
-from .publish_images import text_of, without_images
+from .publish_images import squeeze_pictures, text_of, without_images
 from .rendering import PUBLISHED, published_run
 from .settings import PROFILES, ROOT, require
 
@@ -24,6 +24,7 @@ ALLOWED = tuple(name for name in PROFILES if name != "smoke")
 LIMIT = 15_000_000  # bytes in book/published/, all runs together
 #: Every copy of the answer's figure but this one lies in a run's folder; the README shows this one.
 ANSWER = ROOT / "book" / "_static" / "answer.png"
+DIGITS = 5  # of published probabilities
 TABLES = ("results.csv", "predictions.csv")
 
 
@@ -74,6 +75,7 @@ def publish(folder, profile, parameters, *, published=PUBLISHED, answer=ANSWER, 
         problems.append(f"{other.name} is published already for this kind of cohort; remove book/published/{other.name} first")
     if real and not (folder / "key.csv").exists():
         problems.append("key.csv is missing, so nobody can check that no id of the table is repeated; run `make book` again")
+    tables["predictions.csv"] = _rounded(frames[1]).to_csv(index=False)
     parts = provenance.minutes(folder)
     duration = round(sum(part["minutes"] for part in parts.values()), 1)
     facts = made | {"command": reproduce(made), "minutes": duration, "parts": parts} | _counts(frames[1])
@@ -91,8 +93,8 @@ def publish(folder, profile, parameters, *, published=PUBLISHED, answer=ANSWER, 
         new = Path(temporary) / "new"
         for name, text in texts.items():
             write_text(new / name, text)
-        predictions = new / "predictions.csv"  # by far the largest table; compressed without a time, so always the same bytes
-        predictions.with_suffix(".csv.gz").write_bytes(gzip.compress(predictions.read_bytes(), mtime=0))
+        predictions = new / "predictions.csv"  # by far the largest table
+        predictions.with_suffix(".csv.xz").write_bytes(lzma.compress(predictions.read_bytes()))
         predictions.unlink()
         if not real:  # pictures of simulated lesions, and the page of the reader study
             shutil.copytree(folder / "figures", new / "figures")
@@ -123,8 +125,15 @@ def _notebooks(folder, made, parameters, real, root):
         if real:
             notebook, own = without_images(name, notebook)
             problems += own
+        squeeze_pictures(notebook)
         found[name] = notebook
     return found, problems
+
+
+def _rounded(predictions):
+    """Return predictions with probabilities of :data:`DIGITS` digits: a third of the bytes, and no prediction changes."""
+    columns = [name for name in predictions.columns if name.startswith("probability_")]
+    return predictions.assign(**{name: predictions[name].astype(float).map(f"{{:.{DIGITS}f}}".format) for name in columns})
 
 
 def _counts(predictions):

@@ -1,7 +1,7 @@
 """From executed notebooks to HTML: those of a run, or those that were published. Nothing is trained or computed anew here."""
 
 import contextlib
-import gzip
+import lzma
 import os
 import shutil
 import subprocess
@@ -94,8 +94,8 @@ def write_staging(staging, run, made, parts, published=PUBLISHED):
     target = staging / "book" / "figures"
     shutil.copytree(run / "figures", target)
     shutil.copy2(run / "results.csv", target)  # the two tables are there to be downloaded
-    packed = run / "predictions.csv.gz"
-    predictions = gzip.decompress(packed.read_bytes()) if packed.exists() else (run / "predictions.csv").read_bytes()
+    packed = run / "predictions.csv.xz"
+    predictions = lzma.decompress(packed.read_bytes()) if packed.exists() else (run / "predictions.csv").read_bytes()
     (target / "predictions.csv").write_bytes(predictions)
     write_text(target / "run_times.md", provenance.run_times(made, parts))
     write_text(target / "versions.md", provenance.version_table(made))

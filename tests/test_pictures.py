@@ -64,6 +64,28 @@ def test_tag_is_read_from_the_bytes_and_from_nothing_else(axis):
         assert pictures.read_tag(data) is None
 
 
+@pytest.mark.parametrize("draw", ["grey", "few colours", "many colours"])
+def test_squeezed_picture_has_the_same_pixels_and_tag(draw):
+    pixels = np.random.default_rng(0).random((40, 40, 3))
+    values = {"grey": pixels[..., 0], "few colours": pixels[..., 0].round(), "many colours": pixels}[draw]
+    figure = plt.figure(figsize=(0.4, 0.4))
+    figure.figimage(values, cmap="gray" if draw == "grey" else "viridis")
+    data = io.BytesIO()
+    figure.savefig(data, dpi=100, metadata={pictures.TAG: pictures.IMAGES})
+    plt.close(figure)
+    small = pictures.squeeze(data.getvalue())
+    before, after = (np.asarray(Image.open(io.BytesIO(one)).convert("RGB")) for one in (data.getvalue(), small))
+    np.testing.assert_array_equal(before, after)
+    assert pictures.read_tag(small) == pictures.IMAGES and len(small) < len(data.getvalue())
+
+
+def test_transparent_picture_stays_as_it_is():
+    data = io.BytesIO()
+    Image.new("RGBA", (4, 4), (0, 0, 0, 99)).save(data, "PNG")
+    assert pictures.squeeze(data.getvalue()) == data.getvalue()
+    assert pictures.squeeze(b"no PNG") == b"no PNG"
+
+
 def test_executed_notebook_carries_the_tags(tmp_path):
     first = "from lesion_utils import figures\nimport numpy as np\nimport matplotlib.pyplot as plt\nfigures.use_style()"
     cells = ["figures.roi_rows({'a': np.zeros((2, 64, 64, 1))});", "plt.plot([1, 2]);", "figure, axis = plt.subplots()\nfigure"]

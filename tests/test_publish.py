@@ -107,7 +107,12 @@ class Planted:
         where = {"test_set": "cross_validation", "seed": "0"}
         rows = [
             {"arm": arm, "amount": amount, "fold": str(n % 2), "lesion_id": f"L{n:04d}", "patient_id": f"P{n:04d}", **where}
-            | {"true": "cyst", "predicted": "cyst" if n < right else "other", "probability_cyst": 0.9, "probability_other": 0.1}
+            | {
+                "true": "cyst",
+                "predicted": "cyst" if n < right else "other",
+                "probability_cyst": 0.87654,
+                "probability_other": 0.12346,
+            }
             for arm, amount, right in (("real", "0", 2), ("classic", "500", 3))
             for n in range(4)
         ]
@@ -149,9 +154,9 @@ def test_good_run_is_published_with_its_provenance(simulated):
     notebooks = [f"notebooks/{name}.ipynb" for name in PARAMETERS]
     parameters = [f"parameters/{name}.yml" for name in PARAMETERS]
     assert files == sorted(
-        [*notebooks, *parameters, "figures/answer.png", "predictions.csv.gz", "provenance.json", "results.csv"]
+        [*notebooks, *parameters, "figures/answer.png", "predictions.csv.xz", "provenance.json", "results.csv"]
     )
-    assert pd.read_csv(target / "predictions.csv.gz").equals(pd.read_csv(simulated.run / "predictions.csv"))
+    assert pd.read_csv(target / "predictions.csv.xz").equals(pd.read_csv(simulated.run / "predictions.csv"))
     made = provenance.read(target)
     assert made["commit"] == provenance.code_state(simulated.root)["commit"] and made["changed"] == []
     assert made["profile"] == "quick" and made["minutes"] == 1.5 and made["parts"]["data"]["memory_gb"] == 2
