@@ -3,6 +3,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PROFILE ?= quick
 CORES ?=
+# Releases to install; CONSTRAINTS= takes the newest of everything.
+CONSTRAINTS ?= constraints.txt
 # Words of the command line reach the recipes as environment variables, so that paths may hold spaces.
 export PYTHON PROFILE DATA LABEL SETTINGS NAME CORES
 
@@ -15,7 +17,7 @@ IMPORTS := import cv2, jupyter_book.cli.main, keras, ipykernel.kernelapp, matplo
 	sklearn.manifold, sklearn.model_selection, sklearn.svm, snakemake.cli, statsmodels.api, tensorflow
 
 .DEFAULT_GOAL := help
-.PHONY: help book plan test lint bench clean
+.PHONY: help book plan publish published links test lint bench clean
 
 help:  ## say what can be made
 	@echo "make book [PROFILE=quick] [DATA=path/lesions.csv LABEL=column] [SETTINGS=my.yml] [NAME=folder] [CORES=2]"
@@ -30,10 +32,19 @@ book: .venv/book  ## run every notebook and render the book to runs/<NAME>/html/
 plan: .venv/book  ## forecast time and disk of `make book` with the same words, and run nothing
 	@$(RUN) -m lesion_utils plan $(BOOK_OPTIONS)
 
+publish: .venv/book  ## check a finished run (same words as `make book`) and put it into book/published/
+	@$(RUN) -m lesion_utils publish $(BOOK_OPTIONS)
+
+published: .venv/book  ## render book/published/ to runs/published/html/index.html, with no training
+	@$(RUN) -m lesion_utils published
+
+links: .venv/book  ## try every link of the published book that leads elsewhere (needs a network)
+	@$(RUN) -m lesion_utils links
+
 test: .venv/test lint  ## lint, unit tests, the smoke book and its pages in a browser (NO_BROWSER=1 leaves the browser out)
 	$(RUN) -m pytest -q --ignore=tests/test_pages.py --ignore=tests/test_solutions.py
 	$(RUN) -m lesion_utils book --profile smoke --name smoke
-	LESION_BOOK_HTML=runs/smoke $(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") tests/test_pages.py tests/test_solutions.py
+	LESION_BOOK_HTML=runs/smoke $(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") tests/test_pages.py tests/test_solutions.py tests/test_published.py
 
 lint: .venv/test  ## style, spelling, and that no notebook holds outputs
 	$(RUN) -m ruff check
@@ -68,8 +79,8 @@ define install
 	echo "       Name another one: make book PYTHON=python3.12"; exit 1; }
 @.venv/bin/python -c '' 2>/dev/null || { echo "Making .venv/ with $$("$$PYTHON" --version)"; rm -rf .venv; "$$PYTHON" -m venv .venv; } || { \
 	rm -rf .venv; echo "error: $$PYTHON cannot make a virtual environment; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
-@echo "Installing the packages of constraints.txt into .venv/ (about 1.2 GB to fetch; takes some minutes, once)"
-@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt -e '$(1)'
+@echo "Installing the packages$(if $(CONSTRAINTS), of $(CONSTRAINTS)) into .venv/ (about 1.2 GB to fetch; takes some minutes, once)"
+@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile $(if $(CONSTRAINTS),-c '$(CONSTRAINTS)') -e '$(1)'
 @echo "Trying out what was installed"
 @PYTHONDONTWRITEBYTECODE= TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -W ignore -c '$(IMPORTS)' 2>.venv/import.log || { cat .venv/import.log; exit 1; }
 endef

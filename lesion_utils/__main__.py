@@ -1,4 +1,4 @@
-"""The command line: ``python -m lesion_utils book | plan | notebook | render | join``. The Makefile calls it; see ``--help``."""
+"""The command line: ``python -m lesion_utils book | plan | publish | published | notebook | render | join``; see ``--help``."""
 
 import argparse
 import contextlib
@@ -7,16 +7,14 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import yaml
 
-from . import errors, provenance, settings
+from . import errors, provenance, rendering, settings
 from .files import write_text
 from .progress import TERMINAL_VARIABLE
 
@@ -29,7 +27,12 @@ def main(arguments=None):
     """Run one command; return the exit code. Errors of the user's making are printed without a traceback."""
     parser = argparse.ArgumentParser(prog="python -m lesion_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("book", "run every notebook and render the book"), ("plan", "forecast time and disk of a run")):
+    verbs = {
+        "book": "run every notebook and render the book",
+        "plan": "forecast time and disk of a run",
+        "publish": "check a finished run and put its notebooks and results into book/published/",
+    }
+    for name, text in verbs.items():
         command = commands.add_parser(name, help=text)
         command.add_argument("--profile", default="quick", help="smoke, quick, standard or paper")
         command.add_argument("--data", default="", help="your lesions.csv; without it the simulated cohort")
@@ -44,6 +47,9 @@ def main(arguments=None):
     command.add_argument("--threads", type=int, default=os.cpu_count())
     command = commands.add_parser("render", help="turn the executed notebooks of a run into HTML")
     command.add_argument("folder", type=Path)
+    command = commands.add_parser("published", help="render book/published/, with no training")
+    command.add_argument("--folder", type=Path, default=settings.ROOT / "runs" / "published", help="where html/ is written")
+    commands.add_parser("links", help="try every link of the published book that leads elsewhere")
     command = commands.add_parser("join", help="join the notebooks' results of a run to results.csv and predictions.csv")
     command.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
@@ -55,6 +61,8 @@ def main(arguments=None):
 
 
 def _parameters(options):
+    if not settings.CLONE:
+        raise errors.SettingsError("a whole book needs a clone of the project; without one, run single notebooks with papermill")
     if bool(options.data) != bool(options.label):
         raise errors.SettingsError("DATA and LABEL belong together: the table, and its column that holds the classes")
     name = options.name or settings.run_name(options.profile, options.data, options.label)
@@ -91,6 +99,8 @@ def _run_workflow(options, folder, parameters):
     content = Path(data).read_bytes() if data else b""
     write_text(folder / "parameters" / "table.txt", hashlib.sha256(data.encode() + content).hexdigest() + "\n")
     (folder / ERROR_FILE).unlink(missing_ok=True)
+    own = settings.read_settings(options.settings) if options.settings else {}
+    provenance.record(folder, options.profile, options.label, own)
     started = time.monotonic()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(settings.ROOT / "Snakefile"), "--directory", str(folder)]
     # We hold the run's own lock, so one that Snakemake finds was left by a killed process.
@@ -142,7 +152,7 @@ def _notebook(options):
                 cwd=settings.ROOT,
                 extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # keeps compiled libraries' messages off the page
             )
-        _forget_paths(partial)
+        _forget_paths(partial, provenance.code_state())
         os.replace(partial, options.output)
     except PapermillExecutionError as error:
         names = {cls.__name__ for cls in errors.LesionBookError.__subclasses__()} | {"LesionBookError"}
@@ -155,9 +165,10 @@ def _notebook(options):
     return 0
 
 
-def _forget_paths(notebook):
-    """Remove from an executed notebook what papermill notes of this machine: its folders, and the paths of the user's files."""
+def _forget_paths(notebook, code):
+    """Note the commit in an executed notebook; remove what papermill notes of this machine and the paths of the user's files."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
+    content["metadata"]["lesion_book"] = code
     for name in ("input_path", "output_path", "parameters"):
         content["metadata"].get("papermill", {}).pop(name, None)
     for cell in content["cells"]:
@@ -183,28 +194,25 @@ def _native_messages_to(path):
 
 
 def _render(options):
-    staging = options.folder / "book"
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy2(settings.ROOT / name, staging / name)
-    shutil.rmtree(staging / "book", ignore_errors=True)
-    shutil.copytree(settings.ROOT / "book", staging / "book", ignore=shutil.ignore_patterns("published"))
-    shutil.copytree(options.folder / "figures", staging / "book" / "figures")
-    write_text(staging / "book" / "figures" / "run_times.md", provenance.run_times(options.folder))
-    for notebook, line in provenance.notebook_times(options.folder).items():
-        write_text(staging / "book" / "figures" / "times" / f"{notebook}.md", line)
-    with tempfile.TemporaryDirectory(dir=options.folder) as build:
-        jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-        command = [*jupyter_book, "build", "-W", "-n", "--keep-going", "--quiet", "--path-output", build, str(staging)]
-        environment = os.environ | {"PYTHONPATH": str(settings.ROOT), "PYTHONWARNINGS": "ignore"}
-        result = subprocess.run(
-            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        )
-        if result.returncode:
-            raise errors.LesionBookError(f"the book could not be rendered:\n{result.stdout}")
-        final = options.folder / "html"
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(Path(build) / "_build" / "html", final)
-    return 0
+    rendering.render_run(options.folder)
+
+
+def _publish(options):
+    from . import publish
+
+    folder, parameters = _parameters(options)
+    target = publish.publish(folder, options.profile, parameters)
+    print(f"{folder.name} is published in {os.path.relpath(target)}; look at it with `make published`, then commit it")
+
+
+def _published(options):
+    started = time.monotonic()
+    page = rendering.render_published(options.folder)
+    print(f"The published book is at {os.path.relpath(page)} ({time.monotonic() - started:.0f} s)")
+
+
+def _links(options):
+    rendering.check_links()
 
 
 def _join(options):

@@ -14,7 +14,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from .figures import WIDTH
 from .rois import ROI_SIZE
-from .settings import ROOT, notebooks
+from .settings import CLONE, ROOT, notebooks
 
 
 def draw_network(model):
@@ -96,7 +96,13 @@ def draw_gan(generator, discriminator):
 
 
 def draw_workflow():
-    """Draw the experiment's flow (the paper's Fig. 7) from the workflow itself: what Snakemake would run, in order."""
+    """Draw the experiment's flow (the paper's Fig. 7) from the workflow itself: what Snakemake would run, in order.
+
+    Without a clone of the project there is no workflow to draw, and the figure says so.
+    """
+    if not CLONE:
+        words = "The flow is drawn from the project's Snakefile.\nThis notebook was run without a clone of the project."
+        return _boxes_and_arrows({"flow": (0, 0, words)}, [], height=1.2, half_width=3)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--rulegraph", "--nolock", "--forceall"]
     with tempfile.TemporaryDirectory() as folder:
         # Every run has a file of parameters for each notebook; here it is enough that they are there.

@@ -19,3 +19,7 @@ class MissingInputError(LesionBookError):
 
 class LeakError(LesionBookError):
     """A patient under test would have touched training, selection, normalisation or a GAN."""
+
+
+class PublishError(LesionBookError):
+    """A run cannot be published as it is; the message lists every reason."""

@@ -9,13 +9,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
+from .pictures import tag_outputs
 from .rois import ROI_SIZE
 
 WIDTH = 8.0  # inches: the book's column at 100 % zoom
 
 
 def use_style():
-    """Set fonts, colours and resolution of all figures of a notebook."""
+    """Set fonts, colours and resolution of all figures of a notebook, and have each say whether it shows images of lesions."""
+    tag_outputs()
     sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.85)
     plt.rcParams.update(
         {"figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 100, "figure.constrained_layout.use": True}

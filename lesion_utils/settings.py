@@ -12,7 +12,10 @@ import yaml
 
 from .errors import MissingInputError, SettingsError
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+#: Whether the package lies in a clone of the project; if not, it was installed alone, with the notebooks and profiles inside it.
+CLONE = (PACKAGE.parent / "Snakefile").is_file()
+ROOT = PACKAGE.parent if CLONE else PACKAGE
 PROFILES = ("smoke", "quick", "standard", "paper")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
@@ -164,9 +167,10 @@ def run_name(profile, data=None, label=None):
 def run_folder(run):
     """Return the folder of a run: ``run`` itself if absolute, else below the project's root.
 
-    Notebooks are run from the root by ``make book`` and from ``notebooks/`` by Jupyter; both must find the same folder.
+    Notebooks are run from the root by ``make book`` and from ``notebooks/`` by Jupyter; both must find the same folder. Without a
+    clone, runs lie where Python was started.
     """
-    return ROOT / os.path.expanduser(run)
+    return (ROOT if CLONE else Path.cwd()) / os.path.expanduser(run)
 
 
 def threads():

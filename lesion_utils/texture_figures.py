@@ -6,6 +6,7 @@ from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.patches import Patch
 
 from .figures import WIDTH, class_colours
+from .pictures import mark_plot
 from .texture import cooccurrence, gabor_response, quantise
 
 #: A word and its neighbours are drawn with this many white pixels between them.
@@ -67,7 +68,7 @@ def bank_figure(bank):
             axis.set(xticks=[], yticks=[])
             axis.grid(visible=False)
         line[0].set_ylabel(f"wave of\n{1 / frequency:.3g} pixels", fontsize=8)
-    return figure
+    return mark_plot(figure)  # filters, of no patient
 
 
 def _cut_or_pad(kernel, side):

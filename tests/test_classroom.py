@@ -84,23 +84,16 @@ def test_an_exercise_or_a_solution_that_stands_alone_is_seen(cells):
         notebook_exercises("n", cells)
 
 
-def benchmark(folder, rule, seconds):
-    (folder / "benchmarks").mkdir(exist_ok=True)
-    (folder / "benchmarks" / f"{rule}.tsv").write_text(f"s\tmax_rss\n{seconds}\t-\n", encoding="utf-8")
-
-
-def test_the_time_of_a_notebook_is_measured_or_said_not_to_be(tmp_path):
-    benchmark(tmp_path, "classic_groups", 60)
-    benchmark(tmp_path, "classification", 90)
-    benchmark(tmp_path, "data", 12.4)
-    without = provenance.notebook_times(tmp_path, gpus=tmp_path / "none")
+def test_the_time_of_a_notebook_is_measured_or_said_not_to_be():
+    parts = {"classic_groups": {"minutes": 1.0}, "classification": {"minutes": 1.5}, "data": {"minutes": 0.2}}
+    without = provenance.notebook_times({"hardware": "a processor, 2 cores"}, parts)
     assert set(without) == set(CELLS)
-    assert without["01_data"].startswith("12 seconds on a machine with ") and "and no GPU" in without["01_data"]
-    assert without["01_data"].endswith("on a GPU: not measured.\n")
+    assert without["01_data"].startswith("12 seconds on a processor, 2 cores in the run")
+    assert without["01_data"].endswith("; on a GPU: not measured.\n")
     assert without["05_classification"].startswith("2.5 minutes")
     assert without["03_dcgan"] == "Not measured in the run shown here.\n"
-    withal = provenance.notebook_times(tmp_path, gpus=tmp_path)
-    assert "cores and a GPU" in withal["01_data"] and withal["01_data"].endswith("without a GPU: not measured.\n")
+    withal = provenance.notebook_times({"hardware": "a processor, 2 cores, a GPU"}, parts)
+    assert withal["01_data"].endswith("; without a GPU: not measured.\n")
 
 
 def test_teaching_plans_lead_to_exercises_and_figures_that_exist():

@@ -1,6 +1,8 @@
 """Parameters: what wins, what is an error, and that the notebooks' defaults are the paper's settings."""
 
 import shutil
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -234,3 +236,20 @@ def test_choices_and_missing_inputs_say_what_to_do(tmp_path):
     assert settings.require(tmp_path, "make book") == tmp_path
     with pytest.raises(MissingInputError, match="results.csv is missing; make it with: make book"):
         settings.require(tmp_path / "results.csv", "make book")
+
+
+def test_without_a_clone_runs_lie_where_python_was_started(tmp_path, monkeypatch):
+    assert settings.CLONE and settings.run_folder("runs/x") == settings.ROOT / "runs" / "x"
+    monkeypatch.setattr(settings, "CLONE", False)
+    monkeypatch.chdir(tmp_path)
+    assert settings.run_folder("runs/x") == tmp_path / "runs" / "x"
+    assert settings.run_folder("/elsewhere/x") == Path("/elsewhere/x")
+
+
+def test_package_brings_notebooks_and_profiles_along():
+    setuptools = tomllib.loads((settings.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    for name, pattern in (("notebooks", "*.ipynb"), ("profiles", "*/*.yml")):
+        assert f"lesion_utils.{name}" in setuptools["packages"]
+        assert setuptools["package-dir"][f"lesion_utils.{name}"] == name
+        assert setuptools["package-data"][f"lesion_utils.{name}"] == [pattern]
+        assert list((settings.ROOT / name).glob(pattern))

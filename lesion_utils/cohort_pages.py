@@ -1,0 +1,180 @@
+"""What the book says of the published run on real CT: figures and tables, drawn from its ``results.csv`` alone.
+
+``book/real_ct.md`` and the welcome page include what is written here. Without a published run, that is one sentence.
+"""
+
+import json
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+
+from . import provenance
+from .files import atomic_path, write_text
+from .scores import ARM_NAMES, Difference, decide, points
+from .settings import read_settings
+from .summary import Estimate, load_results
+
+TESTS = {"cross_validation": "cross-validation", "independent": "independent test set"}
+NONE_YET = "No run on real CT has been published with this copy of the book yet; {page} says how to make one."
+SETS = {"real": "unseen real ROIs (floor)", "classic": "the GAN's training images"}
+SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
+MEASURES = {"kid": "KID", "density": "density", "coverage": "coverage"}
+
+
+def write_pages(run, target):
+    """Write what the pages include, and the figures that it shows.
+
+    Parameters
+    ----------
+    run : Path or None
+        The published run on real lesions.
+    target : Path
+        ``book/figures/`` of the tree that is rendered.
+    """
+    if run is None:
+        write_text(target / "real_ct.md", NONE_YET.format(page="this page") + "\n")
+        write_text(target / "real_ct_answer.md", NONE_YET.format(page="[the chapter on real CT](real_ct.md)") + "\n")
+        return
+    made, results = provenance.read(run), load_results(run)
+    margin = read_settings(run / "parameters" / "05_classification.yml")["accuracy_margin"]
+    controls = results[(results["table"] == "controls") & (results["metric"] == "accuracy_difference")]
+    for name, figure in (("answer", answer_figure(results)), ("controls", controls_figure(controls, margin))):
+        with atomic_path(target / f"real_ct_{name}.png") as path:
+            figure.savefig(path, dpi=150)
+    tables = {
+        "arms": arms_table(results),
+        "choices": choices_table(results),
+        "controls": differences_table(controls, margin),
+        "fidelity": fidelity_table(results),
+        "copies": copies_table(results),
+    }
+    texts = {name: markdown_table(table) for name, table in tables.items()}
+    texts |= {"made": made_line(run.name, made), "answers": answer_lines(results, margin), "command": made["command"]}
+    texts["settings"] = settings_line(made)
+    for page, template in (("real_ct.md", "real_ct.md"), ("real_ct_answer.md", "real_ct_welcome.md")):
+        prose = (Path(__file__).parent / template).read_text(encoding="utf-8")
+        write_text(target / page, Template(prose).substitute(texts))
+
+
+def made_line(name, made):
+    """Return a sentence that marks the numbers as those of a published run."""
+    counts = made["counts"]
+    source = f"made {provenance.made_from(made)} in {made['minutes']:.0f} minutes on {made['hardware']}"
+    return (
+        f"These are the numbers of the published run `{name}`, {source}: "
+        f"{counts['lesions']} lesions of {counts['patients']} patients ({', '.join(made['classes'])}), and "
+        f"{counts['independent_lesions']} lesions of other patients that had no part in any choice."
+    )
+
+
+def settings_line(made):
+    """Say which settings a run has beside its profile."""
+    text = json.dumps(made["settings"], ensure_ascii=False).strip("{}").replace('"', "")
+    return f"Settings beside the profile: `{text}`." if text else "All settings are the profile's."
+
+
+def answer_lines(results, margin):
+    """Return a line for each synthetic arm and test set: the difference from classic, and the verdict."""
+    rows = results[(results["table"] == "answer") & (results["metric"] == "accuracy_difference")]
+    return "\n".join(
+        f"- {ARM_NAMES[row.arm]}, {TESTS[row.test_set]}: {points(_difference(row))} against classic augmentation alone. "
+        f"This run: **{decide((row.ci_low, row.ci_high), margin)}**."
+        for row in rows.itertuples()
+    )
+
+
+def _difference(row):
+    return Difference(row.value, (row.ci_low, row.ci_high), row.n)
+
+
+def _pooled(results, **where):
+    """Return the rows over all folds and seeds that have these values."""
+    own = results[(results["fold"] == "all") & (results["seed"] == "all")]
+    for column, value in where.items():
+        own = own[own[column] == value]
+    return own
+
+
+def answer_figure(results):
+    """Draw the main figure: each arm's accuracy with its interval, one panel a test set."""
+    from .figures import answer_figure as draw
+    from .figures import use_style
+
+    use_style()
+    plain = _pooled(results, table="fig8", metric="accuracy", arm="real")
+    rows = pd.concat([plain, _pooled(results, table="chosen", metric="accuracy")])
+    rows = rows[rows["test_set"].isin(TESTS)]
+    order = [*TESTS, *ARM_NAMES]
+    rows = rows.sort_values(["test_set", "arm"], key=lambda column: column.map(order.index))
+    return draw(rows.assign(arm=rows["arm"].map(ARM_NAMES), test_set=rows["test_set"].map(TESTS)))
+
+
+def controls_figure(rows, margin):
+    """Draw every arm's difference from classic as notebook 11 does."""
+    from .controls_figures import differences_figure
+    from .controls_results import COMPARED
+
+    tests = {name: title for name, title in TESTS.items() if name in set(rows["test_set"])}
+    return differences_figure(rows, tests, COMPARED, margin=margin)
+
+
+def arms_table(results):
+    """Return accuracies in words, a row an arm and a column a test set."""
+    parts = [_pooled(results, table="fig8", arm="real"), _pooled(results, table="chosen")]
+    parts += [_pooled(results, table="table5", arm="acgan_discriminator"), _pooled(results, table="table6")]
+    lines = {}
+    for row in pd.concat(parts).query("metric == 'accuracy' and test_set in @TESTS").itertuples():
+        lines.setdefault(ARM_NAMES[row.arm], {})[TESTS[row.test_set]] = Estimate(row.value, row.ci_low, row.ci_high).text
+    return pd.DataFrame([{"arm": arm} | line for arm, line in lines.items()]).fillna("")
+
+
+def choices_table(results):
+    """Return the chosen amounts, a row an arm, in the order of seeds and folds."""
+    rows = results[results["metric"] == "chosen_amount"].groupby("arm", sort=False)["value"]
+    lines = [{"arm": ARM_NAMES[arm], "images added": "; ".join(f"{value:,.0f}" for value in values)} for arm, values in rows]
+    return pd.DataFrame(lines)
+
+
+def differences_table(rows, margin):
+    """Return differences from classic in words, a row an arm and test set, with the verdict."""
+    return pd.DataFrame(
+        [
+            {
+                "arm": ARM_NAMES[row.arm],
+                "lesions": TESTS[row.test_set],
+                "minus classic": points(_difference(row)),
+                "this run": decide((row.ci_low, row.ci_high), margin),
+            }
+            for row in rows.itertuples()
+        ]
+    )
+
+
+def _set_name(arm):
+    return SETS.get(arm, f"synthetic ROIs ({arm.upper()})")
+
+
+def fidelity_table(results):
+    """Return KID, density and coverage with their spread, a row for each class and set."""
+    own = results[(results["table"] == "fidelity") & (results["fold"] == "all")]
+    titles = {f"{one}_{space}": f"{name}, {title}" for space, title in SPACES.items() for one, name in MEASURES.items()}
+    lines = {}
+    for row in own[own["metric"].isin(titles)].itertuples():
+        text = f"{row.value:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]"
+        lines.setdefault((row.label, _set_name(row.arm)), {})[titles[row.metric]] = text
+    return pd.DataFrame([{"class": label, "set": name} | line for (label, name), line in lines.items()]).fillna("")
+
+
+def copies_table(results):
+    """Return the shares of near-copies over all classes."""
+    own = results[(results["metric"] == "near_copies") & (results["fold"] == "all") & (results["label"] == "all")]
+    rows = [(_set_name(row.arm), Estimate(row.value, row.ci_low, row.ci_high).text) for row in own.itertuples()]
+    return pd.DataFrame(rows, columns=["set", "near-copies"])
+
+
+def markdown_table(frame):
+    """Return a table as Markdown; names of classes come from a user's table, so signs with a meaning are escaped."""
+    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
+    signs = str.maketrans({"\\": "\\\\", "|": "\\|", "<": "&lt;", "`": "'", "*": "\\*", "$": "\\$"})
+    return "\n".join("| " + " | ".join(str(cell).translate(signs) for cell in line) + " |" for line in lines)

@@ -1,0 +1,100 @@
+"""The pages on the published run on real CT: the sentence without one, and every number that the results hold with one."""
+
+import json
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lesion_utils import cohort_pages
+from lesion_utils.scores import RESULT_COLUMNS
+
+MADE = {
+    "profile": "standard", "cohort": "table", "label": "kind", "settings": {"window_level": -600},
+    "commit": "0123456789abcdef", "changed": [], "hardware": "a processor, 2 cores", "versions": {"numpy": "2.1"},
+    "minutes": 61.4, "classes": ["flat|round", "solid"], "command": "make book PROFILE=standard SETTINGS=my.yml",
+    "counts": {"lesions": 40, "patients": 31, "independent_lesions": 90},
+}  # fmt: skip
+
+
+def rows():
+    """Return one row of every kind that the pages show, each with a value of its own."""
+    sets = ("cross_validation", "independent")
+    interval = {"ci_low": 0.5, "ci_high": 0.9, "fold": "all", "seed": "all", "n": 40}
+    for test, plus in zip(sets, (0, 0.004), strict=True):
+        own = {"test_set": test, "metric": "accuracy", **interval}
+        yield own | {"table": "fig8", "arm": "real", "amount": "0", "value": 0.611 + plus}
+        yield own | {"table": "fig8", "arm": "classic", "amount": "500", "value": 0.999}
+        for arm, value in (("classic", 0.711), ("dcgan", 0.721), ("acgan", 0.731)):
+            yield own | {"table": "chosen", "arm": arm, "amount": "all", "value": value + plus}
+        yield own | {"table": "table6", "arm": "glcm", "amount": "all", "value": 0.651 + plus}
+        change = own | {"metric": "accuracy_difference", "amount": "all"}
+        yield change | {"table": "answer", "arm": "dcgan", "value": 0.05 + plus, "ci_low": 0.02, "ci_high": 0.08}
+        for arm in ("dcgan", "placebo", "permuted"):
+            yield change | {"table": "controls", "arm": arm, "value": -0.031 - plus, "ci_low": -0.05, "ci_high": 0.02}
+    for fold, amount in enumerate((500, 1500)):
+        yield {"table": "inner", "metric": "chosen_amount", "arm": "dcgan", "value": amount, "fold": fold, "seed": 0}
+    for arm in ("real", "classic", "dcgan"):
+        own = {"table": "fidelity", "arm": arm, "test_set": "independent", **interval, "seed": 0}
+        for metric, value in (("kid_radiomic", 0.123), ("density_classifier", 0.456), ("coverage_radiomic", 0.789)):
+            yield own | {"label": "solid", "metric": metric, "value": value}
+        yield own | {"label": "all", "metric": "near_copies", "value": 0.011}
+
+
+@pytest.fixture
+def pages(tmp_path):
+    run, target = tmp_path / "standard-table", tmp_path / "figures"
+    (run / "parameters").mkdir(parents=True)
+    target.mkdir()
+    (run / "provenance.json").write_text(json.dumps(MADE))
+    (run / "parameters" / "05_classification.yml").write_text("accuracy_margin: 0.01\n")
+    pd.DataFrame(list(rows()), columns=RESULT_COLUMNS).to_csv(run / "results.csv", index=False)
+    cohort_pages.write_pages(run, target)
+    return target
+
+
+def test_without_a_published_run_each_page_says_so_in_a_sentence(tmp_path):
+    cohort_pages.write_pages(None, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["real_ct.md", "real_ct_answer.md"]
+    for path in tmp_path.iterdir():
+        text = path.read_text().strip()
+        assert text.startswith("No run on real CT has been published") and text.count("\n") == 0 and text.endswith("make one.")
+    assert "(real_ct.md)" in (tmp_path / "real_ct_answer.md").read_text()
+
+
+def test_chapter_shows_every_number_and_its_source(pages):
+    text = (pages / "real_ct.md").read_text()
+    for word in (
+        "`standard-table`", "profile `standard`", "`0123456789ab`", "61 minutes", "a processor, 2 cores",
+        "40 lesions of 31 patients",
+        "90 lesions of other patients", "61.1 % [50.0, 90.0]", "61.5 %", "71.1 %", "71.5 %", "72.1 %", "65.1 %", "500; 1,500",
+        "0.12 [0.50, 0.90]", "0.46 [", "0.79 [", "1.1 %", "unseen real ROIs (floor)", "synthetic ROIs (DCGAN)",
+        "+5.0 points (95 % interval +2.0 to +8.0) against classic augmentation alone. This run: **helps**", "cannot tell",
+        "make book PROFILE=standard SETTINGS=my.yml", "window_level: -600", "classic + noisy copies",
+    ):  # fmt: skip
+        assert word in text, word
+    assert "99.9 %" not in text, "only amounts that the inner folds chose"
+    assert "$" not in text, "a place of the template is left"
+
+
+def test_welcome_page_answers_and_leads_to_the_chapter(pages):
+    text = (pages / "real_ct_answer.md").read_text()
+    assert "**helps**" in text and "(real_ct.md)" in text and "`standard-table`" in text
+
+
+def test_figures_are_there_and_not_empty(pages):
+    for name in ("answer", "controls"):
+        with Image.open(pages / f"real_ct_{name}.png") as picture:
+            assert picture.width > 1000 and picture.getextrema()[0][0] < 100
+
+
+def test_margin_of_the_published_run_decides(pages, tmp_path):
+    run = tmp_path / "standard-table"
+    (run / "parameters" / "05_classification.yml").write_text("accuracy_margin: 0.1\n")
+    cohort_pages.write_pages(run, pages)
+    assert "This run: **makes no difference that matters**" in (pages / "real_ct_answer.md").read_text()
+
+
+def test_cells_of_a_table_cannot_break_it():
+    text = cohort_pages.markdown_table(pd.DataFrame({"class": ["a|b", "<script>", "$x$ `y` *z*", "back\\slash"]}))
+    assert text.splitlines()[2:] == ["| a\\|b |", "| &lt;script> |", "| \\$x\\$ 'y' \\*z\\* |", "| back\\\\slash |"]

@@ -1,0 +1,98 @@
+"""`make published` on a run that is there: LESION_BOOK_HTML names it, as `make test` does."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from lesion_utils import provenance, publish, publish_checks, rendering, settings
+from lesion_utils.errors import LesionBookError
+from lesion_utils.publish_images import LEFT_OUT, text_of, without_images
+
+RUN = Path(os.environ["LESION_BOOK_HTML"]).resolve() if os.environ.get("LESION_BOOK_HTML") else None
+
+
+def test_nothing_published_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(LesionBookError, match="holds no run of the simulated cohort; publish one: make book, then make publish"):
+        rendering.render_published(tmp_path / "site", published=tmp_path)
+
+
+#: What the project has published; nothing, in a project that has just begun.
+FOLDERS = sorted(path.parent for path in rendering.PUBLISHED.glob("*/provenance.json"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_is_published_is_fit_to_be_public(folder):
+    made = provenance.read(folder)
+    assert made["profile"] in publish.ALLOWED and made["commit"] and made["changed"] == []
+    assert {path.stem for path in (folder / "notebooks").glob("*.ipynb")} == set(settings.notebooks())
+    for path in sorted(folder.rglob("*")):
+        text = path.read_text(encoding="utf-8") if path.suffix in (".csv", ".json", ".yml") else ""
+        if path.suffix == ".ipynb":
+            notebook = json.loads(path.read_text(encoding="utf-8"))
+            text = text_of(notebook)
+            if made["cohort"] == "table":
+                assert without_images(path.stem, notebook) == (notebook, [])
+        assert publish_checks.text_problems(path.name, text, set(), []) == []
+    if made["cohort"] == "table":
+        assert not (folder / "figures").exists()
+
+
+def test_published_runs_are_one_of_a_kind_and_not_too_large():
+    assert len({provenance.read(folder)["cohort"] for folder in FOLDERS}) == len(FOLDERS)
+    sizes = [path.stat().st_size for folder in FOLDERS for path in folder.rglob("*") if path.is_file()]
+    assert sum(sizes) <= publish.LIMIT
+
+
+def test_readme_shows_the_figure_of_the_published_run():
+    assert "(book/_static/answer.png)" in (settings.ROOT / "README.md").read_text(encoding="utf-8")
+    run = rendering.published_run("simulated")
+    if run is not None:
+        assert publish.ANSWER.read_bytes() == (run / "figures" / "answer.png").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Publish the run as if its profile were allowed and its commit clean; test_publish.py says what is refused."""
+    if RUN is None:
+        pytest.skip("LESION_BOOK_HTML does not name a run folder (`make test` does)")
+    folder = tmp_path_factory.mktemp("published")
+    profile = provenance.read(RUN)["profile"]
+    parameters = settings.run_parameters(profile, overrides={"run": f"runs/{RUN.name}", "label": ""})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish_checks, "run_problems", lambda *words: [])
+        patch.setattr(provenance, "git", lambda *words, **options: None)
+        patch.setattr(publish_checks, "notebook_problems", whole(publish_checks.notebook_problems))
+        publish.publish(RUN, profile, parameters, published=folder, answer=folder / "answer.png", allowed=(profile,))
+    return folder
+
+
+def whole(check):
+    """Return the check of a notebook less what it says of commits."""
+    return lambda *words: [one for one in check(*words) if "commit" not in one and "its code is not that of" not in one]
+
+
+def test_published_run_renders_with_both_answers(published, tmp_path):
+    page = rendering.render_published(tmp_path, published=published)
+    assert page.is_file() and not [path for path in tmp_path.iterdir() if path.name != "html"]
+    site = tmp_path / "html"
+    welcome = BeautifulSoup((site / "book" / "index.html").read_text(encoding="utf-8"), "html.parser")
+    assert welcome.find(id="the-answer-of-this-run") and welcome.find(id="the-answer-on-real-ct")
+    assert "No run on real CT has been published" in welcome.get_text() or welcome.find(id="fig-welcome-real-ct")
+    of_run = BeautifulSoup((RUN / "html" / "notebooks" / "05_classification.html").read_text(encoding="utf-8"), "html.parser")
+    again = BeautifulSoup((site / "notebooks" / "05_classification.html").read_text(encoding="utf-8"), "html.parser")
+    assert len(again.select("div.cell_output img")) == len(of_run.select("div.cell_output img")) > 0
+    text = (site / "book" / "how_to_rerun.html").read_text(encoding="utf-8")
+    assert provenance.read(RUN)["versions"]["numpy"] in text, "the versions of the run"
+
+
+def test_the_same_run_on_real_lesions_would_show_no_image(published):
+    """Take the run for one on a table: its pictures then either are plots or are left out; none is untagged."""
+    left_out = 0
+    for path in sorted((RUN / "book" / "notebooks").glob("*.ipynb")):
+        notebook, problems = without_images(path.stem, json.loads(path.read_text(encoding="utf-8")))
+        assert problems == []
+        left_out += json.dumps(notebook, ensure_ascii=False).count(LEFT_OUT)
+    assert left_out > 5
