@@ -7,7 +7,7 @@ ROOT = Path(workflow.basedir)
 THREADS = int(config.get("cores", 2))
 HALF = max(1, THREADS // 2)
 COMMAND = f'"{sys.executable}" -m lesion_utils'
-BASE = ["cohort", "errors", "files", "rois", "settings", "splits", "streams", "runs", "augment", "scores", "figures", "pictures", "progress", "parallel"]
+BASE = ["cohort", "errors", "files", "rois", "settings", "splits", "streams", "runs", "augment", "scores", "figures", "figure_tags", "progress", "parallel"]
 NETS = ["networks", "classifier", "experiment", "units"]
 
 shell.prefix(f'cd "{ROOT}" && ')

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from .pictures import tag_outputs
+from .figure_tags import tag_outputs
 from .rois import ROI_SIZE
 
 WIDTH = 8.0  # inches: the book's column at 100 % zoom

@@ -1,6 +1,6 @@
 """What a notebook that was run on patients may show when it is published: numbers, tables and plots, no image of a patient.
 
-Pictures say themselves what they show (see :mod:`pictures`), and HTML may say that it shows images (:data:`DECLARED`). What says
+Pictures say themselves what they show (see :mod:`figure_tags`), and HTML may say that it shows images (:data:`DECLARED`). What says
 so is replaced by a sentence; a picture that says nothing, and any other output that could hold an image, is a problem. Nothing is
 let through because it looks harmless.
 """
@@ -10,7 +10,7 @@ import binascii
 import copy
 import re
 
-from .pictures import IMAGES, PLOT, read_tag, squeeze
+from .figure_tags import IMAGES, PLOT, read_tag, squeeze
 
 LEFT_OUT = (
     "This figure shows images of patients, or made from them, and is left out of what is published. "
@@ -94,7 +94,7 @@ def _sentence():
 
 
 def squeeze_pictures(notebook):
-    """Save the pictures of a notebook in fewer bytes, without a loss; see :func:`pictures.squeeze`."""
+    """Save the pictures of a notebook in fewer bytes, without a loss; see :func:`figure_tags.squeeze`."""
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             for kind, value in output.get("data", {}).items():

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lesion_utils import pictures, provenance
+from lesion_utils import figure_tags, provenance
 from lesion_utils.errors import MissingInputError, PublishError
 from lesion_utils.publish import publish, reproduce
 from lesion_utils.publish_images import LEFT_OUT, text_of, without_images
@@ -29,7 +29,7 @@ PARAMETERS = {
 def png(tag=None):
     figure = plt.figure(figsize=(0.5, 0.5))
     data = io.BytesIO()
-    figure.savefig(data, format="png", metadata={pictures.TAG: tag} if tag else {})
+    figure.savefig(data, format="png", metadata={figure_tags.TAG: tag} if tag else {})
     plt.close(figure)
     return base64.b64encode(data.getvalue()).decode()
 
@@ -315,10 +315,10 @@ def test_too_large_a_run_is_refused(simulated):
 
 
 def test_plots_of_a_real_run_stay_and_images_become_a_sentence(real):
-    plot, image = show(image_png=png(pictures.PLOT)), show(image_png=png(pictures.IMAGES), text_plain="<Figure>")
-    inline = show(text_html=f'<figure><img alt="ROIs" src="data:image/png;base64,{png(pictures.IMAGES)}"></figure>')
+    plot, image = show(image_png=png(figure_tags.PLOT)), show(image_png=png(figure_tags.IMAGES), text_plain="<Figure>")
+    inline = show(text_html=f'<figure><img alt="ROIs" src="data:image/png;base64,{png(figure_tags.IMAGES)}"></figure>')
     drawing = '<img src="data:image/jpeg;base64,AAAA"><script>draw()</script>'
-    declared = show(text_html=f'<div data-content="{pictures.IMAGES}">{drawing}</div>')
+    declared = show(text_html=f'<div data-content="{figure_tags.IMAGES}">{drawing}</div>')
     real.change("01_data", lambda notebook: notebook.cells[3].update(outputs=[plot, image, inline, declared]))
     target = real.publish()
     outputs = nbformat.read(target / "notebooks" / "01_data.ipynb", 4).cells[3].outputs
@@ -342,7 +342,7 @@ UNTAGGED = {
     "script": {"text/html": "<script>draw()</script>"},
     "picture in Markdown": {"text/markdown": "![roi](roi.png)"},
     "program": {"application/javascript": "draw()"},
-    "HTML that says it is a plot": {"text/html": f'<div data-content="{pictures.PLOT}"><script></script></div>'},
+    "HTML that says it is a plot": {"text/html": f'<div data-content="{figure_tags.PLOT}"><script></script></div>'},
     "widget": {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}},
 }
 

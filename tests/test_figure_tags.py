@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from lesion_utils import figures, pictures, texture, texture_figures
+from lesion_utils import figure_tags, figures, texture, texture_figures
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def axis():
 
 def test_lines_and_small_matrices_are_plots(axis):
     axis.plot([1, 2, 3])
-    assert pictures.content(axis.figure) == pictures.PLOT
+    assert figure_tags.content(axis.figure) == figure_tags.PLOT
     figure = figures.confusion_heatmaps({"all": np.eye(3, dtype=int)}, ["a", "b", "c"])
-    assert pictures.content(figure) == pictures.PLOT
+    assert figure_tags.content(figure) == figure_tags.PLOT
 
 
 @pytest.mark.parametrize(
@@ -39,29 +39,29 @@ def test_lines_and_small_matrices_are_plots(axis):
 )
 def test_pixels_however_drawn_are_images(axis, draw):
     draw(axis)
-    assert pictures.content(axis.figure) == pictures.IMAGES
+    assert figure_tags.content(axis.figure) == figure_tags.IMAGES
 
 
 def test_every_figure_of_rois_is_one_of_images():
     rois = np.zeros((3, 64, 64, 1), np.float32)
-    assert pictures.content(figures.roi_rows({"rois": rois})) == pictures.IMAGES
+    assert figure_tags.content(figures.roi_rows({"rois": rois})) == figure_tags.IMAGES
 
 
 def test_filters_are_marked_as_a_plot_where_they_are_drawn():
     bank = texture.gabor_bank([0.1], 2)
-    assert pictures.content(texture_figures.bank_figure(bank)) == pictures.PLOT
+    assert figure_tags.content(texture_figures.bank_figure(bank)) == figure_tags.PLOT
 
 
 def test_tag_is_read_from_the_bytes_and_from_nothing_else(axis):
     data = io.BytesIO()
-    axis.figure.savefig(data, metadata={pictures.TAG: pictures.PLOT})
-    assert pictures.read_tag(data.getvalue()) == pictures.PLOT
+    axis.figure.savefig(data, metadata={figure_tags.TAG: figure_tags.PLOT})
+    assert figure_tags.read_tag(data.getvalue()) == figure_tags.PLOT
     plain, invented, jpeg = io.BytesIO(), io.BytesIO(), io.BytesIO()
     axis.figure.savefig(plain)
-    axis.figure.savefig(invented, metadata={pictures.TAG: "harmless"})
+    axis.figure.savefig(invented, metadata={figure_tags.TAG: "harmless"})
     Image.new("L", (4, 4)).save(jpeg, "JPEG")
     for data in (plain.getvalue(), invented.getvalue(), jpeg.getvalue(), b"", b"\x89PNG\r\n\x1a\n"):
-        assert pictures.read_tag(data) is None
+        assert figure_tags.read_tag(data) is None
 
 
 @pytest.mark.parametrize("draw", ["grey", "few colours", "many colours"])
@@ -71,19 +71,19 @@ def test_squeezed_picture_has_the_same_pixels_and_tag(draw):
     figure = plt.figure(figsize=(0.4, 0.4))
     figure.figimage(values, cmap="gray" if draw == "grey" else "viridis")
     data = io.BytesIO()
-    figure.savefig(data, dpi=100, metadata={pictures.TAG: pictures.IMAGES})
+    figure.savefig(data, dpi=100, metadata={figure_tags.TAG: figure_tags.IMAGES})
     plt.close(figure)
-    small = pictures.squeeze(data.getvalue())
+    small = figure_tags.squeeze(data.getvalue())
     before, after = (np.asarray(Image.open(io.BytesIO(one)).convert("RGB")) for one in (data.getvalue(), small))
     np.testing.assert_array_equal(before, after)
-    assert pictures.read_tag(small) == pictures.IMAGES and len(small) < len(data.getvalue())
+    assert figure_tags.read_tag(small) == figure_tags.IMAGES and len(small) < len(data.getvalue())
 
 
 def test_transparent_picture_stays_as_it_is():
     data = io.BytesIO()
     Image.new("RGBA", (4, 4), (0, 0, 0, 99)).save(data, "PNG")
-    assert pictures.squeeze(data.getvalue()) == data.getvalue()
-    assert pictures.squeeze(b"no PNG") == b"no PNG"
+    assert figure_tags.squeeze(data.getvalue()) == data.getvalue()
+    assert figure_tags.squeeze(b"no PNG") == b"no PNG"
 
 
 def test_executed_notebook_carries_the_tags(tmp_path):
@@ -94,5 +94,5 @@ def test_executed_notebook_carries_the_tags(tmp_path):
     tags = []
     for cell in notebook.cells[1:]:
         own = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
-        tags.append({pictures.read_tag(base64.b64decode(picture)) for picture in own})
-    assert tags == [{pictures.IMAGES}, {pictures.PLOT}, {pictures.PLOT}]
+        tags.append({figure_tags.read_tag(base64.b64decode(picture)) for picture in own})
+    assert tags == [{figure_tags.IMAGES}, {figure_tags.PLOT}, {figure_tags.PLOT}]
