@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
+from lesion_utils.crops import Source, read_crops
 from lesion_utils.errors import DataError
-from lesion_utils.readers import OPTIONAL, REQUIRED, _anonymous, read_table, write_key
-from lesion_utils.volumes import Source, read_crops
+from lesion_utils.readers import _anonymous, read_table, write_key
+from lesion_utils.table import OPTIONAL, REQUIRED
 
 
 def rows_of(table):
@@ -463,7 +464,7 @@ def test_row_with_too_few_cells_is_named(table):
         ({"hu_offset": "inf"}, ["hu_offset is 'inf', not a number"]),
         ({"segment": "liver tumour"}, ["segment is 'liver tumour', not a number"]),
         ({"segment": "4"}, ["no segment 4, only 0, 1", "correct segment"]),
-        ({"image": "image"}, ["is a folder", "DICOM", ".nii.gz"]),
+        ({"image": "image"}, ["is a folder without DICOM images", "correct its path"]),
         ({"image": "lesions.csv"}, ["has a format that is not read", ".nrrd"]),
         ({"image": "x" * 400 + ".nii"}, ["is missing"]),
         ({"mask": "mask/none.nrrd"}, ["mask/none.nrrd is missing", "correct its path"]),
