@@ -4,6 +4,7 @@ Nothing of a header is repeated in an error message: it holds names, dates and n
 """
 
 import logging
+import warnings
 from pathlib import Path
 
 import pydicom
@@ -15,7 +16,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000TransferSyntaxes
 from .errors import DataError
 from .grids import check_size
 
-# What pydicom has to say about a value quotes it.
+# What these libraries have to say about a value quotes it.
+warnings.filterwarnings("ignore", module=r"pydicom|highdicom")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 logging.getLogger("highdicom").setLevel(logging.CRITICAL)
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE

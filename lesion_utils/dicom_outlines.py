@@ -27,7 +27,8 @@ def outline_kind(path):
     """
     if not is_dicom(path):
         return None
-    modality = read_header("mask", path, ["Modality"]).get("Modality")
+    with reading("mask", path):
+        modality = read_header("mask", path, ["Modality"]).get("Modality")
     return modality if modality in ("SEG", "RTSTRUCT") else None
 
 
@@ -52,7 +53,8 @@ def read_segment(path, segment, grid):
     DataError
         If there is no such segment, or its pixels do not lie on the image's.
     """
-    seg = read_header("mask", path, dataset=lambda file: highdicom.seg.segread(file, lazy_frame_retrieval=True))
+    check_size("mask", path, (path.stat().st_size,), 1)
+    seg = read_header("mask", path, dataset=highdicom.seg.segread)
     with reading("mask", path):
         _check_reference(path, seg.get("FrameOfReferenceUID"), grid)
         number = _segment_number(path, segment, sorted(int(number) for number in seg.segment_numbers))

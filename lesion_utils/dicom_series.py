@@ -60,13 +60,9 @@ def read_series(name, path, intensity):
         If there are several series or phases, gaps, localisers, colours, another modality than CT for HU, or a coding that is
         not read.
     """
-    files = _series_files(name, path)
-    header = files[0][1]
-    if intensity == "hu" and header.get("Modality") != "CT":
-        known = str(header.get("Modality") or "")
-        known = known if known.isalpha() and len(known) <= 3 else "unknown"
-        raise DataError(f"{name} {path} is of modality {known}, which has no HU; set intensity to grey in all rows, or give CT")
     with reading(name, path):
+        files = _series_files(name, path)
+        _check_modality(name, path, files[0][1].get("Modality"), intensity)
         frames = [frame for file, own in files for frame in _frames(name, file, own)]
         grid, frames = _grid(name, path, frames)
 
@@ -77,6 +73,12 @@ def read_series(name, path, intensity):
             return _rescale(frame, stored, intensity)
 
     return Volume(grid, read, "multi-frame DICOM" if len(frames) > len(files) else "DICOM series")
+
+
+def _check_modality(name, path, modality, intensity):
+    if intensity == "hu" and modality != "CT":
+        known = modality if str(modality).isalpha() and len(modality) <= 3 else "unknown"
+        raise DataError(f"{name} {path} is of modality {known}, which has no HU; set intensity to grey in all rows, or give CT")
 
 
 def _series_files(name, path):
