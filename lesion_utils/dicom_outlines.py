@@ -3,7 +3,6 @@
 Both say where they lie in the patient in mm, so they fit an image of any format whose grid says so too.
 """
 
-import highdicom
 import numpy as np
 from skimage.draw import polygon2mask
 
@@ -53,6 +52,8 @@ def read_segment(path, segment, grid):
     DataError
         If there is no such segment, or its pixels do not lie on the image's.
     """
+    import highdicom.seg  # here, because it takes a second and few tables need it
+
     check_size("mask", path, (path.stat().st_size,), 1)
     seg = read_header("mask", path, dataset=highdicom.seg.segread)
     with reading("mask", path):

@@ -1,5 +1,6 @@
 """The commands for people with their own data: ``describe`` and ``table`` before a run, ``export`` after it."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def _table(options):
 
 
 def _export(options):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from .export import export_run
 
     print(export_run(options.source, options.folder))

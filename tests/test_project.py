@@ -23,10 +23,12 @@ PYTHONS = ("3.11", "3.12", "3.13")
 PROVIDED_BY = {
     "bs4": "beautifulsoup4",
     "cv2": "opencv-python-headless",
+    "gdcm": "python-gdcm",
     "docutils": "jupyter-book",
     "IPython": "ipykernel",
     "nbformat": "jupyter",
     "skimage": "scikit-image",
+    "PIL": "pillow",
     "sklearn": "scikit-learn",
     "sphinx": "jupyter-book",
     "threadpoolctl": "scikit-learn",
