@@ -3,7 +3,7 @@
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from .dicom_series import read_series
 from .errors import DataError
 from .grids import AIR_HU, Volume
 from .outlines import read_outline
-from .pictures import is_picture, picture_number, picture_volume
+from .pictures import has_pictures, in_picture, is_picture, picture_volume
 from .volumes import FORMATS, is_volume, read_volume, without_itk_warnings
 
 #: Side of the crop kept around a lesion: 2.7 diameters and 32 px hold the widest turned and moved ROI, 1.8 d x sqrt 2.
@@ -122,7 +122,7 @@ def _read_image(sources):
     crops = []
     for source in sources:
         try:
-            outlines, outline_format = read_outline(_in_picture(source), volume.grid)
+            outlines, outline_format = read_outline(in_picture(source), volume.grid)
             crops.append(_cut_slice(source, volume, outlines, outline_format))
         except (DataError, OSError) as error:
             crops.append(_as_data_error(source.mask or source.image, error))
@@ -155,8 +155,7 @@ def open_image(source):
     if not os.path.exists(path):
         raise DataError(f"image {path} is missing; correct its path or delete the row")
     if path.is_dir():
-        pictures = any(is_picture(file) for file in path.iterdir())
-        return picture_volume(path, source.box) if pictures else read_series("image", path, source.intensity)
+        return picture_volume(path, source.box) if has_pictures(path) else read_series("image", path, source.intensity)
     if is_picture(path):
         return picture_volume(path, source.box)
     if is_volume(path):
@@ -167,16 +166,6 @@ def open_image(source):
     raise DataError(
         f"image {path} has a format that is not read; convert it to one of {', '.join(FORMATS)}, or give DICOM, PNG or JPG"
     )
-
-
-def _in_picture(source):
-    """Return the source with its box in slice 0 if its image is a picture, which is one slice whatever its number."""
-    path = source.image
-    if source.box is None or not (is_picture(path) or os.path.isdir(path) and any(is_picture(file) for file in path.iterdir())):
-        return source
-    if os.path.isfile(path) and source.box[4] not in (0, picture_number(path)):
-        raise DataError(f"image {path} is one slice, not number {source.box[4]:g}; set slice to 0")
-    return replace(source, box=(*source.box[:4], 0))
 
 
 def _cut_slice(source, volume, outlines, outline_format):

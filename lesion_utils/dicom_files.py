@@ -9,9 +9,19 @@ from pathlib import Path
 
 import pydicom
 from pydicom.encaps import get_frame
-from pydicom.filereader import read_file_meta_info
-from pydicom.pixels import get_decoder, pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+from pydicom.filereader import data_element_generator, read_file_meta_info
+from pydicom.pixels import pixel_array
+from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
 from .errors import DataError
 from .grids import check_size
@@ -72,8 +82,14 @@ def read_header(name, path, tags=TAGS, dataset=None):
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
 
 
-#: Transfer syntaxes whose frames are pictures with a size of their own.
-_PICTURES = [*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes]
+#: What unpacks each transfer syntax that is read. GDCM ends the process on some damaged JPEG 2000, so it has JPEG alone.
+_DECODERS = (
+    dict.fromkeys([ExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian], "")
+    | {RLELossless: "pydicom"}
+    | dict.fromkeys(JPEGTransferSyntaxes, "gdcm")
+    | dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls")
+    | dict.fromkeys([JPEG2000Lossless, JPEG2000], "pillow")
+)
 _DECOMPRESS = "decompress it, for instance with gdcmconv --raw or dcmdjpeg"
 
 
@@ -91,6 +107,18 @@ class reading:
             return False
         reason = f"{kind.__name__} in its DICOM structure"
         raise DataError(f"{self.name} {self.path} is cut off or unreadable ({reason}); export or copy it again") from None
+
+
+def check_whole(name, path):
+    """Raise DataError if a file ends within an element: pydicom would read a shorter list of points without a word."""
+    with reading(name, path), path.open("rb") as file:
+        meta = read_file_meta_info(path)
+        file.seek(144 + meta.FileMetaInformationGroupLength)  # preamble, DICM and the element that holds this length
+        syntax, size = meta.TransferSyntaxUID, path.stat().st_size
+        for element in data_element_generator(file, syntax.is_implicit_VR, syntax.is_little_endian, defer_size=0):
+            undefined = getattr(element, "length", 0xFFFFFFFF) == 0xFFFFFFFF
+            if not undefined and element.value_tell + element.length > size:
+                raise DataError(f"{name} {path} is cut off or unreadable (it ends too early); export or copy it again")
 
 
 def first(dataset, *path):
@@ -114,11 +142,7 @@ def check_decodable(name, path, header):
     if header.get("ModalityLUTSequence"):
         raise DataError(f"{name} {path} turns its values into HU by a table (Modality LUT); export it with slope and intercept")
     syntax = header.file_meta.TransferSyntaxUID
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        available = False
-    if not available:
+    if syntax not in _DECODERS:
         known = syntax.name if syntax.name != syntax else "an unknown transfer syntax"
         raise DataError(f"{name} {path} is compressed as {known}, which is not read; {_DECOMPRESS}")
     check_size(name, path, (int(header.Rows), int(header.Columns)), 8)
@@ -141,15 +165,15 @@ def decode_frame(name, path, header, index):
     """
     with reading(name, path):
         check_decodable(name, path, header)
-        shape = int(header.Rows), int(header.Columns)
-        if header.file_meta.TransferSyntaxUID in _PICTURES:
+        shape, syntax = (int(header.Rows), int(header.Columns)), header.file_meta.TransferSyntaxUID
+        if _DECODERS[syntax] and syntax != RLELossless:
             data = pydicom.dcmread(path, specific_tags=["PixelData", "NumberOfFrames"])
             frame = get_frame(data.PixelData, index, number_of_frames=int(data.get("NumberOfFrames") or 1))
             size = jpeg_size(frame)
             # Decoders take memory by the compressed picture's own header.
             if size != shape:
                 raise DataError(f"{name} {path} is compressed with another size than its header says; export it again")
-        values = pixel_array(str(path), index=index, raw=True)
+        values = pixel_array(str(path), index=index, raw=True, decoding_plugin=_DECODERS[syntax])
     if values.shape != shape:
         raise DataError(f"{name} {path} has frames of another size than its header says; export it again")
     return values

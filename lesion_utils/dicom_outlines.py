@@ -6,7 +6,7 @@ Both say where they lie in the patient in mm, so they fit an image of any format
 import numpy as np
 from skimage.draw import polygon2mask
 
-from .dicom_files import first, is_dicom, read_header, reading
+from .dicom_files import check_whole, first, is_dicom, read_header, reading
 from .errors import DataError
 from .grids import check_size
 
@@ -148,6 +148,7 @@ def read_contours(path, segment, grid):
     """
     tags = ["StructureSetROISequence", "ROIContourSequence"]
     structures = read_header("mask", path, tags)
+    check_whole("mask", path)
     with reading("mask", path):
         check_size("mask", path, grid.shape, 1)
         region, contours = _region(path, structures, segment)

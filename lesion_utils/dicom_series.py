@@ -87,7 +87,7 @@ def _series_files(name, path):
         own = read_header(name, path)
         if not own.get("Rows") or own.get("Modality") in NO_IMAGES:
             raise DataError(f"{name} {path} is no DICOM image (but perhaps an outline); give a file of the image series")
-        if own.get("NumberOfFrames") or own.get("PerFrameFunctionalGroupsSequence"):
+        if int(own.get("NumberOfFrames") or 1) > 1:
             return [(path, own)]
     folder = path if path.is_dir() else path.parent
     files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".") and file.is_file()]

@@ -1,11 +1,14 @@
 """PNG and JPEG pictures: 16-bit CT slices with an offset, and 8-bit pictures of other modalities."""
 
+import os
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
+from .dicom_files import is_dicom
 from .errors import DataError
 from .grids import Grid, Volume
 
@@ -20,6 +23,14 @@ GREY_DIFFERENCE = 12
 def is_picture(path):
     """Return whether the file's name ends as those that are read here."""
     return path.suffix.lower() in SUFFIXES
+
+
+def has_pictures(path):
+    """Return whether a path is a folder of pictures; beside DICOM files they are only previews."""
+    if not os.path.isdir(path):
+        return False
+    files = [file for file in path.iterdir() if file.is_file()]
+    return any(map(is_picture, files)) and not any(is_dicom(file) for file in files if not is_picture(file))
 
 
 def read_picture(name, path):
@@ -106,3 +117,23 @@ def _numbered(folder, box):
 def picture_number(path):
     digits = re.search(r"(\d+)$", path.stem)
     return int(digits[1]) if digits else None
+
+
+def in_picture(source):
+    """Return a source with its box in slice 0 if its image is a picture, which is one slice whatever its number.
+
+    Parameters
+    ----------
+    source : crops.Source
+
+    Raises
+    ------
+    DataError
+        If the slice is neither 0 nor the number in the picture's name.
+    """
+    path = source.image
+    if source.box is None or not (is_picture(path) or has_pictures(path)):
+        return source
+    if os.path.isfile(path) and source.box[4] not in (0, picture_number(path)):
+        raise DataError(f"image {path} is one slice, not number {source.box[4]:g}; set slice to 0")
+    return replace(source, box=(*source.box[:4], 0))

@@ -48,14 +48,8 @@ def read_rows(path, label):
     Returns
     -------
     rows : list of Row
-        Those that could be parsed.
     problems : list of (int, str)
-        Line (0 is the whole table) and what is wrong there.
-
-    Raises
-    ------
-    DataError
-        If it is no table, or columns are missing.
+        Line (0 is the whole table) and what is wrong there. DataError is raised if it is no table or columns are missing.
     """
     path = Path(path)
     columns, records, problems = _read_records(path)
@@ -72,7 +66,7 @@ def read_rows(path, label):
 
 
 def report(path, problems):
-    """Return one message with the first problems and a count of the rest."""
+    """Return one message: the first problems, and a count of the rest."""
     lines = [f"  line {line}: {text}" if line else f"  whole table: {text}" for line, text in sorted(problems)]
     if len(lines) > PROBLEMS_SHOWN:
         lines[PROBLEMS_SHOWN:] = [f"  ... and {len(lines) - PROBLEMS_SHOWN} more"]

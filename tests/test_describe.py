@@ -67,13 +67,13 @@ def test_every_problem_is_listed_however_many(tmp_path, capsys):
     rows = rows_of(table)
     for number, row in enumerate(rows[:28]):
         row["mask"] = f"none{number}.nii"
-    rows[29]["role"] = "train"
+    rows[29]["kind"] = ""
     write_rows(table, rows)
     text, problems = describe(table, "kind")
     assert problems == 29
     assert "problems: 29" in text
     assert text.count("is missing") == 28
-    assert "  line 31: role 'train' is unknown" in text
+    assert "  line 31: the label in column kind is empty" in text
     assert "29 rows understood" in text
     assert main(["describe", str(table), "--label", "kind"]) == 1
     assert capsys.readouterr().out == text + "\n"
@@ -121,9 +121,8 @@ def test_formats_are_named_and_nothing_personal_is_repeated(tmp_path, capsys):
             write_rtstruct(tmp_path / mask, {"tumour": outline}, place)
         rows.append({"lesion_id": number, "patient_id": number, "image": f"{number}/ct", "mask": mask, "kind": "ab"[number // 3]})
     rows[5]["image"] = "4/ct/000.dcm"
-    (tmp_path / "3" / "ct" / "000.dcm").write_bytes(
-        b"\0" * 128 + b"DICM" + (tmp_path / "3" / "ct" / "000.dcm").read_bytes()[200:900]
-    )
+    damaged = tmp_path / "3" / "ct" / "000.dcm"
+    damaged.write_bytes(damaged.read_bytes()[:132] + damaged.read_bytes()[200:900])
     table = write_rows(tmp_path / "lesions.csv", rows)
     assert main(["describe", str(table), "--label", "kind"]) == 1
     output = capsys.readouterr()

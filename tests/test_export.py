@@ -31,9 +31,8 @@ def run(tmp_path):
     folder.mkdir(parents=True)
     run = Run(folder)
     round_lesions(12, classes=2).save(folder / "cohort.npz")
-    write_json(
-        folder / "preparation.json", {"folds": 3, "seeds": [0], "margin": 0.25, "window_level": 60.0, "window_width": 400.0}
-    )
+    window = {"window_level": 60.0, "window_width": 400.0}
+    write_json(folder / "preparation.json", {"folds": 3, "seeds": [0], "margin": 0.25} | window)
     write_json(folder / "augmentation.json", {"plan": {"rotations": 2}, "amount_reading": "training_set"})
     (folder / "parameters").mkdir()
     parameters = {"run": f"runs/{PLANTED}", "label": PLANTED, "reader_files": [PLANTED], "epochs": 7}
