@@ -166,7 +166,7 @@ def test_project_files_hold_no_machine_paths():
 def rules():
     """Return the modules that each rule of the workflow declares, by the notebook that it executes."""
     text = read("Snakefile")
-    lists = {name: ast.literal_eval(re.search(rf"^{name} = (\[.*\])$", text, re.M)[1]) for name in ("BASE", "NETS")}
+    lists = {name: ast.literal_eval(re.search(rf"^{name} = (\[.*\])$", text, re.M)[1]) for name in ("BASE", "NETS", "READERS")}
     declared = {}
     for notebook, words in re.findall(r'source\("(\w+)"((?:, (?:"\w+"|\*\w+))*)\)', text):
         modules = [*re.findall(r'"(\w+)"', words), *(name for part in re.findall(r"\*(\w+)", words) for name in lists[part])]
