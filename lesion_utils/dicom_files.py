@@ -3,10 +3,15 @@
 Nothing of a header is repeated in an error message: it holds names, dates and numbers of patients.
 """
 
+import io
+import json
 import logging
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pydicom
 from pydicom.encaps import get_frame
 from pydicom.filereader import data_element_generator, read_file_meta_info
@@ -18,8 +23,10 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
     RLELossless,
 )
 
@@ -82,11 +89,12 @@ def read_header(name, path, tags=TAGS, dataset=None):
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
 
 
-#: What unpacks each transfer syntax that is read. GDCM ends the process on some damaged JPEG 2000, so it has JPEG alone.
+#: The library that unpacks each transfer syntax that is read.
 _DECODERS = (
     dict.fromkeys([ExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian], "")
     | {RLELossless: "pydicom"}
-    | dict.fromkeys(JPEGTransferSyntaxes, "gdcm")
+    | dict.fromkeys([JPEGLossless, JPEGLosslessSV1], "gdcm")
+    | {JPEGBaseline8Bit: "pillow"}
     | dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls")
     | dict.fromkeys([JPEG2000Lossless, JPEG2000], "pillow")
 )
@@ -173,10 +181,22 @@ def decode_frame(name, path, header, index):
             # Decoders take memory by the compressed picture's own header.
             if size != shape:
                 raise DataError(f"{name} {path} is compressed with another size than its header says; export it again")
-        values = pixel_array(str(path), index=index, raw=True, decoding_plugin=_DECODERS[syntax])
+        decode = _decode_apart if _DECODERS[syntax] == "gdcm" else pixel_array
+        values = decode(str(path), index=index, raw=True, decoding_plugin=_DECODERS[syntax])
     if values.shape != shape:
         raise DataError(f"{name} {path} has frames of another size than its header says; export it again")
     return values
+
+
+#: Python lines that write what pydicom decodes to standard output.
+_APART = "import json, sys, numpy, pydicom.pixels as p; numpy.save(sys.stdout.buffer, p.pixel_array(**json.loads(sys.argv[1])))"
+
+
+def _decode_apart(path, **options):
+    """Decode in a process of its own: some damaged JPEG files end the process in which GDCM unpacks them."""
+    command = [sys.executable, "-c", _APART, json.dumps({"src": path} | options)]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True)
+    return np.load(io.BytesIO(result.stdout), allow_pickle=False)
 
 
 def jpeg_size(content):

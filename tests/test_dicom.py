@@ -17,7 +17,7 @@ from dicoms import (
     write_seg,
     write_series,
 )
-from pydicom.uid import DeflatedExplicitVRLittleEndian, HTJ2KLossless, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, HTJ2KLossless, JPEGExtended12Bit, generate_uid
 
 from lesion_utils import dicom_files, dicom_series
 from lesion_utils.crops import Crop, Source, read_crops
@@ -244,8 +244,34 @@ def test_compressed_series_are_read_exactly(scan, syntax):
     assert_same(crop_of(scan / "ct", scan / "seg.dcm"), EXPECTED)
 
 
+def test_lossy_jpeg_is_read_nearly(tmp_path, scan, place):
+    grey = np.clip(HU + 60, 0, 255)
+
+    def magnetic(number, dataset):
+        dataset.Modality, dataset.RescaleIntercept = "MR", 0
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+        dataset.PixelData = grey[number].astype(np.uint8).tobytes()
+
+    write_series(tmp_path / "mr", HU, place, change=magnetic)
+    compress(tmp_path / "mr", "JPEGBaselineProcess1")
+    crop = crop_of(tmp_path / "mr", scan / "rs.dcm", intensity="grey")
+    assert np.abs(crop.pixels - grey[2]).mean() < 12
+    np.testing.assert_array_equal(crop.outline, OUTLINE[2])
+
+
+def test_decoder_that_ends_its_process_is_an_error(scan, monkeypatch):
+    compress(scan / "ct", "JPEGLosslessProcess14_1")
+    monkeypatch.setattr(dicom_files, "_APART", "import os; os.abort()")
+    assert "cut off or unreadable" in error_of(scan / "ct", scan / "seg.dcm")
+
+
 @pytest.mark.parametrize(
-    ("syntax", "name"), [(DeflatedExplicitVRLittleEndian, "Deflated Explicit VR"), (HTJ2KLossless, "High-Throughput JPEG 2000")]
+    ("syntax", "name"),
+    [
+        (DeflatedExplicitVRLittleEndian, "Deflated Explicit VR"),
+        (HTJ2KLossless, "High-Throughput JPEG 2000"),
+        (JPEGExtended12Bit, "JPEG Extended"),
+    ],
 )
 def test_transfer_syntaxes_that_are_not_read_are_named(scan, syntax, name):
     for path in (scan / "ct").iterdir():
