@@ -201,7 +201,7 @@ def _decode_apart(path, **options):
 
 def jpeg_size(content):
     """Return rows and columns that a JPEG, JPEG-LS or JPEG 2000 picture gives in its own header, or None if there are none."""
-    if content[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000: SOC, SIZ
+    if content[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000: start, size
         right, bottom, left, top = (int.from_bytes(content[at : at + 4], "big") for at in (8, 12, 16, 20))
         return bottom - top, right - left
     place = 2
