@@ -12,7 +12,7 @@ RUN := .venv/bin/python
 BOOK_OPTIONS = --profile "$$PROFILE" $${DATA:+--data "$$DATA"} $${LABEL:+--label "$$LABEL"} \
 	$${SETTINGS:+--settings "$$SETTINGS"} $${NAME:+--name "$$NAME"} $${CORES:+--cores "$$CORES"}
 # These are what the notebooks and the workflow import: one pass proves the installation and compiles just what is used.
-IMPORTS := import cv2, jupyter_book.cli.main, keras, ipykernel.kernelapp, matplotlib.pyplot, myst_nb.sphinx_ext, openTSNE, \
+IMPORTS := import cv2, highdicom.seg, jupyter_book.cli.main, keras, ipykernel.kernelapp, matplotlib.pyplot, myst_nb.sphinx_ext, openTSNE, \
 	pandas, papermill.cli, scipy.ndimage, scipy.stats, seaborn, SimpleITK, skimage.feature, skimage.measure, \
 	sklearn.manifold, sklearn.model_selection, sklearn.svm, snakemake.cli, statsmodels.api, tensorflow
 

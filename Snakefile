@@ -8,6 +8,7 @@ THREADS = int(config.get("cores", 2))
 HALF = max(1, THREADS // 2)
 COMMAND = f'"{sys.executable}" -m lesion_utils'
 BASE = ["cohort", "errors", "files", "rois", "settings", "splits", "streams", "runs", "augment", "scores", "figures", "figure_tags", "progress", "parallel"]
+READERS = ["readers", "table", "crops", "grids", "outlines", "volumes", "dicom_files", "dicom_series", "dicom_outlines", "pictures"]
 NETS = ["networks", "classifier", "experiment", "units"]
 
 shell.prefix(f'cd "{ROOT}" && ')
@@ -32,7 +33,7 @@ rule all:
 
 
 rule data:
-    input: source("01_data", "phantom", "anatomy", "appearance", "readers", "volumes", "realism", *BASE), "parameters/01_data.yml", "parameters/table.txt"
+    input: source("01_data", "phantom", "anatomy", "appearance", "realism", *READERS, *BASE), "parameters/01_data.yml", "parameters/table.txt"
     output: "book/notebooks/01_data.ipynb", "cohort.npz", "folds.csv", "preparation.json"
     threads: THREADS
     benchmark: "benchmarks/data.tsv"

@@ -1,4 +1,4 @@
-"""The command line: ``python -m lesion_utils book | plan | publish | published | notebook | render | join``; see ``--help``."""
+"""The command line: ``python -m lesion_utils COMMAND``; see ``--help``. The Makefile calls most of its commands."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from . import errors, provenance, rendering, settings
+from . import errors, own_data, provenance, rendering, settings
 from .files import write_text
 from .progress import TERMINAL_VARIABLE
 
@@ -52,9 +52,10 @@ def main(arguments=None):
     commands.add_parser("links", help="try every link of the published book that leads elsewhere")
     command = commands.add_parser("join", help="join the notebooks' results of a run to results.csv and predictions.csv")
     command.add_argument("folder", type=Path)
+    own_data.add_commands(commands)
     options = parser.parse_args(arguments)
     try:
-        return globals()[f"_{options.command}"](options) or 0
+        return (options.run if "run" in options else globals()[f"_{options.command}"])(options) or 0
     except errors.LesionBookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,8 +1,8 @@
 """What a notebook that was run on patients may show when it is published: numbers, tables and plots, no image of a patient.
 
-Pictures say themselves what they show (see :mod:`figure_tags`), and HTML may say that it shows images (:data:`DECLARED`). What says
-so is replaced by a sentence; a picture that says nothing, and any other output that could hold an image, is a problem. Nothing is
-let through because it looks harmless.
+Pictures say themselves what they show (see :mod:`figure_tags`), and HTML may say that it shows images (:data:`DECLARED`). What
+says so is replaced by a sentence; a picture that says nothing, and any other output that could hold an image, is a problem.
+Nothing is let through because it looks harmless.
 """
 
 import base64

@@ -5,8 +5,8 @@ import numpy as np
 from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.patches import Patch
 
-from .figures import WIDTH, class_colours
 from .figure_tags import mark_plot
+from .figures import WIDTH, class_colours
 from .texture import cooccurrence, gabor_response, quantise
 
 #: A word and its neighbours are drawn with this many white pixels between them.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import phantom, readers, splits
+from . import phantom, splits, table
 from .better_work import BetterWork, count_better
 from .cohort import ROLES
 from .errors import DataError
@@ -107,18 +107,10 @@ def count_lesions(parameters):
 
 
 def _table_lesions(path, label, balanced_per_class, seed):
-    columns, records, problems = readers._read_records(path)
-    readers._check_columns(path, columns, label)
-    rows = []
-    for line, cells in records:
-        try:
-            rows.append(readers._parse_row(path.parent, line, dict(zip(columns, cells, strict=True)), label))
-        except DataError as error:
-            problems.append((line, str(error)))
-    problems += ([] if problems else readers._check_classes(rows, label)) + readers._check_between_rows(rows)
+    rows, problems = table.read_rows(path, label)
     if problems:
-        raise DataError(readers._report(path, problems))
-    names = readers._sorted_labels({row.label for row in rows})
+        raise DataError(table.report(path, problems))
+    names = table.sorted_labels({row.label for row in rows})
     kept = [row for row in rows if row.role == ROLES[0]]
     classes = np.array([names.index(row.label) for row in kept])
     if balanced_per_class:

@@ -23,12 +23,13 @@ PYTHONS = ("3.11", "3.12", "3.13")
 PROVIDED_BY = {
     "bs4": "beautifulsoup4",
     "cv2": "opencv-python-headless",
+    "gdcm": "python-gdcm",
     "docutils": "jupyter-book",
     "IPython": "ipykernel",
     "nbclient": "papermill",
     "nbformat": "jupyter",
-    "PIL": "matplotlib",
     "skimage": "scikit-image",
+    "PIL": "pillow",
     "sklearn": "scikit-learn",
     "sphinx": "jupyter-book",
     "threadpoolctl": "scikit-learn",
@@ -166,7 +167,7 @@ def test_project_files_hold_no_machine_paths():
 def rules():
     """Return the modules that each rule of the workflow declares, by the notebook that it executes."""
     text = read("Snakefile")
-    lists = {name: ast.literal_eval(re.search(rf"^{name} = (\[.*\])$", text, re.M)[1]) for name in ("BASE", "NETS")}
+    lists = {name: ast.literal_eval(re.search(rf"^{name} = (\[.*\])$", text, re.M)[1]) for name in ("BASE", "NETS", "READERS")}
     declared = {}
     for notebook, words in re.findall(r'source\("(\w+)"((?:, (?:"\w+"|\*\w+))*)\)', text):
         modules = [*re.findall(r'"(\w+)"', words), *(name for part in re.findall(r"\*(\w+)", words) for name in lists[part])]

@@ -8,6 +8,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import dicoms
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,11 +16,14 @@ import SimpleITK as sitk
 from conftest import make_table, write_rows, write_volume
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from statsmodels.stats.proportion import proportion_confint
 
+from lesion_utils.crops import Source, read_crops
+from lesion_utils.describe import describe
 from lesion_utils.errors import DataError
-from lesion_utils.readers import OPTIONAL, REQUIRED, _anonymous, read_table, write_key
-from lesion_utils.volumes import Source, read_crops
+from lesion_utils.readers import _anonymous, read_table, write_key
+from lesion_utils.table import OPTIONAL, REQUIRED
 
 
 def rows_of(table):
@@ -463,7 +467,7 @@ def test_row_with_too_few_cells_is_named(table):
         ({"hu_offset": "inf"}, ["hu_offset is 'inf', not a number"]),
         ({"segment": "liver tumour"}, ["segment is 'liver tumour', not a number"]),
         ({"segment": "4"}, ["no segment 4, only 0, 1", "correct segment"]),
-        ({"image": "image"}, ["is a folder", "DICOM", ".nii.gz"]),
+        ({"image": "image"}, ["is a folder without DICOM images", "correct its path"]),
         ({"image": "lesions.csv"}, ["has a format that is not read", ".nrrd"]),
         ({"image": "x" * 400 + ".nii"}, ["is missing"]),
         ({"mask": "mask/none.nrrd"}, ["mask/none.nrrd is missing", "correct its path"]),
@@ -756,6 +760,43 @@ PAGE = Path(__file__).parent.parent / "book" / "bring_your_own_lesions.md"
 def test_page_names_every_column():
     cells = re.findall(r"^\| (`.+?) \|", PAGE.read_text(encoding="utf-8"), flags=re.M)
     assert set(re.findall(r"`(\w+)`", " ".join(cells))) == {*REQUIRED, *OPTIONAL}
+
+
+EXAMPLES = re.findall(r"```text\n(lesion_id,.+?)```", PAGE.read_text(encoding="utf-8"), flags=re.S)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_every_example_of_the_page_is_read(tmp_path, example):
+    (tmp_path / "lesions.csv").write_text(example, encoding="utf-8")
+    hu, outline = dicoms.lesion()
+    other, place, series = np.zeros_like(outline), dicoms.geometry(), {}
+    other[3, 26:36, 34:44] = True
+    for row in rows_of(tmp_path / "lesions.csv"):
+        image, mask = tmp_path / row["image"], tmp_path / (row.get("mask") or "none")
+        for path in (image, mask):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if image.suffix in (".gz", ".nrrd"):
+            dicoms.write_nifti(image, hu, place)
+        elif row["image"].startswith("ct/"):
+            folder = image.parent if image.suffix else image
+            series[mask] = series.get(mask) or dicoms.write_series(folder, hu, place)
+        elif row["image"].startswith("multiframe/"):
+            dicoms.write_multiframe(image, hu, place)
+        elif row["image"].startswith("png/"):
+            path = image if image.suffix else image / f"{row['slice']}.png"
+            Image.fromarray((hu[3] + np.int32(32768)).astype(np.uint16)).save(path)
+        else:
+            Image.fromarray(np.clip(hu[3], 0, 255).astype(np.uint8)).save(image)
+        if mask.suffix in (".gz", ".nrrd"):
+            dicoms.write_nifti(mask, (outline + 2 * other * bool(row.get("segment"))).astype(np.uint8), place)
+        elif row.get("mask", "").startswith("seg/"):
+            dicoms.write_seg(mask, series[mask], [outline, other] if row["segment"] else [outline])
+        elif row.get("mask", "").startswith("rtstruct/"):
+            dicoms.write_rtstruct(mask, {"GTV liver 1": outline, "GTV liver 2": other}, place)
+    text, _ = describe(tmp_path / "lesions.csv", "class" if "class" in example else "kind")
+    assert f"{example.count(chr(10)) - 1} row" in text
+    assert "outlines: " in text
+    assert "  line " not in text  # a few rows are no data set, but each is read
 
 
 def test_page_quotes_real_messages(tmp_path, monkeypatch):
