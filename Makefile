@@ -31,9 +31,9 @@ plan: .venv/book  ## forecast time and disk of `make book` with the same words, 
 	@$(RUN) -m lesion_utils plan $(BOOK_OPTIONS)
 
 test: .venv/test lint  ## lint, unit tests, the smoke book and its pages in a browser (NO_BROWSER=1 leaves the browser out)
-	$(RUN) -m pytest -q --ignore=tests/test_pages.py --ignore=tests/test_solutions.py
+	$(RUN) -m pytest -q --ignore=tests/test_pages.py --ignore=tests/test_screen.py --ignore=tests/test_solutions.py
 	$(RUN) -m lesion_utils book --profile smoke --name smoke
-	LESION_BOOK_HTML=runs/smoke $(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") tests/test_pages.py tests/test_solutions.py
+	LESION_BOOK_HTML=runs/smoke $(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") tests/test_pages.py tests/test_screen.py tests/test_solutions.py
 
 lint: .venv/test  ## style, spelling, and that no notebook holds outputs
 	$(RUN) -m ruff check

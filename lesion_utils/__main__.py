@@ -189,6 +189,8 @@ def _render(options):
     shutil.rmtree(staging / "book", ignore_errors=True)
     shutil.copytree(settings.ROOT / "book", staging / "book", ignore=shutil.ignore_patterns("published"))
     shutil.copytree(options.folder / "figures", staging / "book" / "figures")
+    for name in ("results.csv", "predictions.csv"):  # to be downloaded from the pages
+        shutil.copy2(options.folder / name, staging / "book" / "figures" / name)
     write_text(staging / "book" / "figures" / "run_times.md", provenance.run_times(options.folder))
     for notebook, line in provenance.notebook_times(options.folder).items():
         write_text(staging / "book" / "figures" / "times" / f"{notebook}.md", line)

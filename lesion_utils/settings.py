@@ -13,7 +13,9 @@ import yaml
 from .errors import MissingInputError, SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Names of the profiles, from the smallest to the paper's.
 PROFILES = ("smoke", "quick", "standard", "paper")
+#: What the parameter ``precision`` may be.
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 
