@@ -70,7 +70,7 @@ rule dcgan:
 
 
 rule acgan:
-    input: source("04_acgan", "diagrams", "gan_training", "gans", "sampling", "acgan", *BASE, *NETS), "parameters/04_acgan.yml", rules.classic_groups.output
+    input: source("04_acgan", "diagrams", "gan_training", "gans", "sampling", "acgan", "interactive", *BASE, *NETS), ROOT / "lesion_utils/latent_walk.html", "parameters/04_acgan.yml", rules.classic_groups.output
     output: "book/notebooks/04_acgan.ipynb", "results/04_acgan.csv", "predictions/04_acgan.csv"
     threads: HALF
     benchmark: "benchmarks/acgan.tsv"
@@ -185,6 +185,7 @@ rule book:
     input:
         [rule.output[0] for rule in (rules.data, rules.classic_augmentation, rules.dcgan, rules.acgan, rules.classification)],
         [rule.output[0] for rule in (rules.tsne, rules.texture_baselines, rules.reader_study, rules.summary, rules.fidelity, rules.controls, rules.statistics, rules.truth, rules.better_gans)],
+        rules.results.output,
         ROOT / "_config.yml", ROOT / "_toc.yml", [path for path in sorted((ROOT / "book").rglob("*.*")) if path.is_file() and path.suffix != ".pyc"],
     output: "html/index.html"
     threads: THREADS

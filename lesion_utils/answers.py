@@ -99,7 +99,7 @@ def read_answers(path, key, classes):
     ----------
     path : str or Path
     key : DataFrame
-        From :func:`read_key` or :attr:`Study.key`.
+        From :func:`read_key` or ``Study.key``.
     classes : sequence of str
 
     Returns

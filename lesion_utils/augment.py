@@ -5,6 +5,7 @@ import numpy as np
 from .errors import SettingsError
 from .rois import RoiSet, leaves_slice, lesion_geometry, sampling_matrices, warp
 
+#: Fields of a plan of augmentations, as NumPy dtypes.
 PLAN_FIELDS = [
     ("angle", "f8"),
     ("mirror_x", "?"),

@@ -217,8 +217,8 @@ def fidelity_rows(measured, *, gan, classes, seed):
     Parameters
     ----------
     measured : DataFrame
-        From :func:`compare`, with ``fold``, ``label``, ``space`` and ``test_set`` beside. A ``set`` is ``real``, ``classic``, the
-        GAN's name, or a saved epoch's number.
+        From :func:`likeness.compare`, with ``fold``, ``label``, ``space`` and ``test_set`` beside. A ``set`` is ``real``,
+        ``classic``, the GAN's name, or a saved epoch's number.
     gan : str
     classes : sequence of str
     seed : int

@@ -26,6 +26,7 @@ from .units import fingerprint
 
 #: What the second question asks.
 ORIGINS = ("real", "synthetic")
+#: Columns of a study's key.
 KEY_COLUMNS = ["study", "item", "origin", "class", "fold", "lesion_id", "sample"]
 KEY_FILE = "reader_study_key.csv"
 PAGE_FILE = "reader_study.html"

@@ -16,7 +16,9 @@ PACKAGE = Path(__file__).resolve().parent
 #: Whether the package lies in a clone of the project; if not, it was installed alone, with the notebooks and profiles inside it.
 CLONE = (PACKAGE.parent / "Snakefile").is_file()
 ROOT = PACKAGE.parent if CLONE else PACKAGE
+#: Names of the profiles, from the smallest to the paper's.
 PROFILES = ("smoke", "quick", "standard", "paper")
+#: What the parameter ``precision`` may be.
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 

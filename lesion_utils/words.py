@@ -109,7 +109,7 @@ def learn_vocabulary(rois, *, seed, patch_size=11, components=10, words=750, ste
     seed : int
     patch_size, components, words : int
         The paper's 11, 10 and 750. Too few patches make fewer words: at most one for every :data:`PATCHES_PER_WORD` patches of
-        the sample, and no more than there are different patches; :attr:`Vocabulary.note` then says so.
+        the sample, and no more than there are different patches; ``Vocabulary.note`` then says so.
     step : int
         Pixels between patches; 1 is dense.
     sample : int

@@ -85,8 +85,9 @@ def test_every_figure_has_alt_text_and_a_caption_of_its_own(name):
         if FIGURE_CALL.search(cell.source) or mystnb:
             figure, image = mystnb.get("figure", {}), mystnb.get("image", {})
             assert len(figure.get("caption", "")) > 20, f"no caption: {cell.source}"
-            assert len(image.get("alt", "")) > 20, f"no alt text: {cell.source}"
-            assert re.fullmatch(r"fig-[a-z0-9-]+", figure.get("name", "")), cell.source
+            is_picture = FIGURE_CALL.search(cell.source) is not None  # a table, or HTML that brings its own alt text
+            assert len(image.get("alt", "")) > 20 or not is_picture, f"no alt text: {cell.source}"
+            assert re.fullmatch(r"fig-[a-z0-9-]+" if is_picture else r"(fig|tab)-[a-z0-9-]+", figure.get("name", "")), cell.source
             captions.append(figure["caption"])
             labels.append(figure["name"])
     assert labels, "a notebook without a figure"
