@@ -8,7 +8,9 @@ import io
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+#: What a PNG says that shows numbers, and one that shows pixels of lesions.
 PLOT = "plot"
+#: See :data:`PLOT`.
 IMAGES = "images of lesions"
 #: Key of the text chunk of a PNG that holds one of the two.
 TAG = "Content"
