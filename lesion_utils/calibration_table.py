@@ -1,15 +1,16 @@
 """The committed numbers of :mod:`calibration`: the simulated cohort beside the paper's five results without a GAN."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from .paper import ACCURACY, LESIONS
 from .scores import wilson
-from .settings import ROOT
 
 #: Without a GAN the paper prints five results, by our names of arms.
 ARMS = ("real", "classic", "bovw_mi_single", "gabor", "glcm")
 #: One row an arm and cohort seed.
-TABLE = ROOT / "book" / "calibration.csv"
+TABLE = Path(__file__).with_name("calibration.csv")
 COLUMNS = ("stage", "appearance", "arm", "seed", "lesions", "correct")
 #: Cohort seeds that an arm needs before its mean counts as confirmed.
 SEEDS_NEEDED = 5
