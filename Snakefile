@@ -33,7 +33,7 @@ rule all:
 
 
 rule data:
-    input: source("01_data", "phantom", "anatomy", "appearance", "realism", *READERS, *BASE), "parameters/01_data.yml", "parameters/table.txt"
+    input: source("01_data", "calibration_table", "phantom", "anatomy", "appearance", "realism", *READERS, *BASE), "parameters/01_data.yml", "parameters/table.txt"
     output: "book/notebooks/01_data.ipynb", "cohort.npz", "folds.csv", "preparation.json"
     threads: THREADS
     benchmark: "benchmarks/data.tsv"

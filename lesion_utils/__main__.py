@@ -53,12 +53,34 @@ def main(arguments=None):
     command = commands.add_parser("join", help="join the notebooks' results of a run to results.csv and predictions.csv")
     command.add_argument("folder", type=Path)
     own_data.add_commands(commands)
+    command = commands.add_parser("calibrate", help="compare simulated cohorts with the paper's five results without a GAN")
+    command.add_argument("stage", choices=["search", "confirmation"], help="small settings, or once at the paper's")
+    command.add_argument("--changes", type=Path, help="YAML file of constants of the appearance to try")
+    command.add_argument("--arms", nargs="+", help="some of the arms; default: all")
+    command.add_argument("--seeds", nargs="+", type=int, help="some of the stage's cohort seeds; default: all")
+    command.add_argument("--folder", type=Path, default=settings.ROOT / "runs" / "calibration", help="of finished folds")
+    command.add_argument("--save", action="store_true", help="write this stage's finished cohorts to the table")
     options = parser.parse_args(arguments)
     try:
         return (options.run if "run" in options else globals()[f"_{options.command}"])(options) or 0
     except errors.LesionBookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _calibrate(options):
+    from . import calibration, calibration_table
+    from .appearance import Appearance
+
+    changes = yaml.safe_load(options.changes.read_text(encoding="utf-8")) if options.changes else {}
+    appearance = calibration.varied(Appearance(), changes)
+    arms = options.arms or calibration.ARMS
+    rows = calibration.evaluate(options.stage, options.folder, appearance=appearance, arms=arms, seeds=options.seeds)
+    print(calibration_table.summary(rows).round(3).to_string())
+    if options.save:
+        if changes:
+            raise errors.SettingsError("--save writes the appearance as it is; put the constants into appearance.py first")
+        calibration.save(options.stage, options.folder)
 
 
 def _parameters(options):

@@ -1,6 +1,7 @@
 """What simulated lesions and scanners look like: every constant of the simulated cohort that a calibration may vary.
 
-Values in HU at portal phase; sources: the paper's section 2.1 and radiology's usual descriptions of the three classes.
+Values in HU at portal phase; sources: the paper's section 2.1 and radiology's usual descriptions of the three classes. Within
+those, :mod:`calibration` set them by the paper's five results without a GAN.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Appearance:
     """Every constant that a calibration may vary; difficulty is how far metastasis and hemangioma overlap."""
 
     cyst: Look = Look(
-        attenuation=(0, 20),
+        attenuation=(2, 28),
         relative=False,
         edge=(0.15, 0.35),
         axis_ratio=(0.75, 1.0),
@@ -56,26 +57,26 @@ class Appearance:
         calcification=(-1, 0),
     )
     metastasis: Look = Look(
-        attenuation=(-62, -28),
+        attenuation=(-72, -24),
         relative=True,
         edge=(0.4, 2.2),
         axis_ratio=(0.65, 1.0),
         irregularity=(0.05, 0.16),
         lobulation=(-0.2, 0.25),
         mottling=(2, 9),
-        dark_centre=(-25, 25),
-        rim=(-25, 30),
+        dark_centre=(-25, 18),
+        rim=(-25, 22),
         rim_gap=(0.1, 0.5),
-        nodules=(-2.5, 2.0),
+        nodules=(-3, 0.4),
         nodule_size=(0.15, 0.4),
         nodule_depth=(0.05, 0.7),
         enhancement=(0.2, 0.6),
         filled=(0, 0),
-        hugging_vessels=(-0.5, 3.4),
+        hugging_vessels=(-1, 1.5),
         calcification=(-600, 150),
     )
     hemangioma: Look = Look(
-        attenuation=(-62, -28),
+        attenuation=(-72, -34),
         relative=True,
         edge=(0.3, 1.8),
         axis_ratio=(0.65, 1.0),
@@ -85,11 +86,11 @@ class Appearance:
         dark_centre=(-25, 20),
         rim=(-30, 25),
         rim_gap=(0.4, 0.85),
-        nodules=(0.8, 6.2),
+        nodules=(2, 7),
         nodule_size=(0.22, 0.48),
-        nodule_depth=(0.65, 1.0),
-        enhancement=(0.6, 1.3),
-        filled=(-0.9, 0.45),
+        nodule_depth=(0.5, 0.95),
+        enhancement=(0.7, 1.3),
+        filled=(-1.2, 0.32),
         hugging_vessels=(-1, 3),
         calcification=(-1000, 120),
     )
@@ -100,9 +101,9 @@ class Appearance:
     diameter_limits: tuple = (11.5, 106.0)  # ... cut off here: outlines then measure about 10-102 mm (paper 2.1)
     liver: tuple = (95.0, 14.0, 66.0, 125.0)  # HU of the liver: mean, standard deviation, lowest, highest
     vessels: tuple = (45, 85)  # HU of vessels above the liver, portal phase
-    vessel_trees: float = 0.2  # trees per cm2 of slice whose root lies within 15 mm of it
+    vessel_trees: float = 0.1  # trees per cm2 of slice whose root lies within 15 mm of it
     parenchyma: tuple = ((4.0, 25.0), (16.0, 8.0))  # unevenness of the liver at two scales: (HU, mm)
-    near_edge: float = 0.4  # share of lesions near the liver's edge
+    near_edge: float = 0.3  # share of lesions near the liver's edge
     slice_thickness: tuple = (1.25, 2.5, 3.0, 5.0)  # mm, drawn with equal chance
     scanner_pixel: tuple = ((0.70, 0.80), (0.78, 0.90))  # mm, two scanners
     scanner_blur: tuple = ((0.9, 1.3), (1.3, 1.8))  # mm, full width at half maximum of the kernel in the plane

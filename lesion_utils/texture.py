@@ -176,9 +176,7 @@ def glcm_features(images, outlines, *, levels, distances):
     """
     if not len(distances) or any(d != int(d) or not 1 <= d < images.shape[1] for d in distances):
         raise SettingsError(f"'distances' is {list(distances)}; give whole numbers from 1 to {images.shape[1] - 1} pixels")
-    empty = np.flatnonzero(~outlines.any(axis=(1, 2)))
-    if len(empty):
-        raise DataError(f"ROI number {empty[0] + 1} has an empty outline; mark the lesion in its mask or delete its row")
+    _require_outlines(outlines)
     rows = []
     for image, outline in zip(quantise(images[..., 0], levels), outlines, strict=True):
         regions = [haralick(cooccurrence(region, levels, distances)) for region in (np.where(outline, image, 0), image)]
@@ -192,6 +190,12 @@ def glcm_features(images, outlines, *, levels, distances):
         for over in ("mean", "range")
     ]
     return pd.DataFrame(np.reshape(rows, (-1, len(names))), columns=names)
+
+
+def _require_outlines(outlines):
+    empty = np.flatnonzero(~outlines.any(axis=(1, 2)))
+    if len(empty):
+        raise DataError(f"ROI number {empty[0] + 1} has an empty outline; mark the lesion in its mask or delete its row")
 
 
 # Gabor
@@ -251,7 +255,7 @@ def gabor_response(image, kernel):
     return real + 1j * imaginary
 
 
-def gabor_features(images, bank):
+def gabor_features(images, bank, outlines=None):
     """Measure the magnitude of every filter's response: mean, standard deviation, energy, entropy (paper, section 4.5).
 
     Parameters
@@ -260,17 +264,34 @@ def gabor_features(images, bank):
         In [0, 1].
     bank : dict
         From :func:`gabor_bank`.
+    outlines : (n, 64, 64) bool, optional
+        From :func:`lesion_utils.rois.roi_outlines`. With them everything is measured twice, as for :func:`glcm_features`: over
+        the outlined lesion, where no edge of the liver answers louder than the lesion, and over the whole ROI.
 
     Returns
     -------
     DataFrame
-        (n, filters x 4). Energy is the mean square of the magnitude. Entropy, in bits, is that of the magnitudes taken as
-        shares of their sum: highest where the whole ROI responds alike, as a constant ROI does; 0 where nothing responds.
-    """
+        (n, filters x 4), or twice as many columns, the lesion's first. Energy is the mean square of the magnitude. Entropy, in
+        bits, is that of the magnitudes taken as shares of their sum: highest where the whole region responds alike, as a
+        constant ROI does; 0 where nothing responds.
 
-    def measure(image):
+    Raises
+    ------
+    DataError
+        If an outline is empty.
+    """
+    if outlines is not None:
+        _require_outlines(outlines)
+        regions = {"lesion, ": outlines, "ROI, ": np.ones_like(outlines)}
+    else:
+        regions = {"": np.ones((len(images), *images.shape[1:3]), bool)}
+
+    def measure(number):
+        image = images[number, ..., 0]
         magnitudes = np.stack([np.abs(gabor_response(image, kernel)) for kernel in bank.values()]).astype(np.float64)
-        magnitudes = magnitudes.reshape(len(bank), -1)
+        return np.concatenate([measure_region(magnitudes[:, region[number]]) for region in regions.values()])
+
+    def measure_region(magnitudes):
         total = magnitudes.sum(axis=1, keepdims=True)
         share = np.divide(magnitudes, total, out=np.zeros_like(magnitudes), where=total > 1e-12)
         measures = [magnitudes.mean(axis=1), magnitudes.std(axis=1), (magnitudes**2).mean(axis=1), _entropy(share, 1)]
@@ -278,6 +299,11 @@ def gabor_features(images, bank):
 
     # Images side by side: OpenCV releases Python's lock while it filters.
     with ThreadPoolExecutor(threads()) as pool:
-        rows = list(pool.map(measure, images[..., 0]))
-    names = [f"frequency {frequency:g}, {angle:g} degrees, {measure}" for frequency, angle in bank for measure in GABOR_MEASURES]
+        rows = list(pool.map(measure, range(len(images))))
+    names = [
+        f"{region}frequency {frequency:g}, {angle:g} degrees, {measure}"
+        for region in regions
+        for frequency, angle in bank
+        for measure in GABOR_MEASURES
+    ]
     return pd.DataFrame(np.reshape(rows, (-1, len(names))), columns=names)

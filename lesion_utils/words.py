@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
@@ -25,6 +26,9 @@ from .svm import COSTS, KERNELS, ChosenSvm, fit_svm
 REPRESENTATIONS = {"single": (0.35, floor), "multi": (0.03, ceil)}
 #: A word must stand for at least this many patches of the dictionary's sample on average, or there are too many words.
 PATCHES_PER_WORD = 5
+
+#: Patches whose middle lies up to this many pixels outside the outline still show the lesion's boundary.
+BOUNDARY = 4
 
 #: Sums over several threads differ in their last bits, and k-means carries that on; one thread always gives the same words.
 one_thread = threadpool_limits.wrap(limits=1)
@@ -83,10 +87,26 @@ class Vocabulary:
         return np.stack(maps)
 
     @one_thread
-    def count(self, images):
-        """Return (n, words) float32: how often each word occurs in each image."""
-        counts = [np.bincount(self._words_of(image).ravel(), minlength=len(self)) for image in images]
+    def count(self, images, outlines=None):
+        """Return (n, words) float32: how often each word occurs in each image.
+
+        With ``outlines``, (n, 64, 64) bool, only patches count whose middle lies in the lesion or on its boundary, at most
+        :data:`BOUNDARY` pixels outside: the two regions that the method was made for (the paper's reference 29).
+        """
+        if outlines is None:
+            outlines = np.ones((len(images), *images.shape[1:3]), bool)
+        counts = [
+            np.bincount(self._words_of(image)[self._counting(outline)], minlength=len(self))
+            for image, outline in zip(images, outlines, strict=True)
+        ]
         return np.array(counts, np.float32).reshape(-1, len(self))
+
+    def _counting(self, outline):
+        """Return which patches of an image count: those with their middle in or near the outline."""
+        near = binary_dilation(outline, iterations=BOUNDARY)
+        first = self.patch_size // 2
+        last = outline.shape[0] - (self.patch_size - 1 - first)
+        return near[first:last, first:last][:: self.step, :: self.step]
 
     def _words_of(self, image):
         patches = image_patches(image[None], self.patch_size, self.step)[0]
@@ -215,18 +235,27 @@ class BovwModel:
         """What a reader should know about the training; empty if all went as described."""
         return "; ".join(filter(None, [self.vocabulary.note, self.svm.note]))
 
-    def predict(self, images):
+    def predict(self, images, outlines=None):
         """Return (n, k) float32 probabilities for (n, 64, 64, 1) images in [0, 1]; see :func:`svm.fit_svm`."""
-        return self.predict_counts(self.vocabulary.count(images))
+        return self.predict_counts(self.vocabulary.count(images, outlines))
 
     def predict_counts(self, counts):
         """Return (n, k) float32 probabilities for (n, words) counts of :meth:`Vocabulary.count`."""
-        return self.svm.predict(counts)
+        return self.svm.predict(word_frequencies(counts))
+
+
+def word_frequencies(counts):
+    """Return the square root of each word's share of an image's patches, so that a large lesion is not told by its size.
+
+    The root keeps a few very common words from drowning the rare ones (Hellinger's kernel; Arandjelovic & Zisserman 2012).
+    """
+    counts = np.asarray(counts, np.float64)
+    return np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 
 def train_bovw(
     rois, patient_of_roi, *, classes, representation, seed, patch_size=11, components=10, words=750, share=None,
-    step=1, sample=50_000, kernels=KERNELS, costs=COSTS, vocabulary=None, counts=None,
+    step=1, sample=50_000, kernels=KERNELS, costs=COSTS, vocabulary=None, counts=None, outlines=None,
 ):  # fmt: skip
     """Train BoVW-MI (paper, section 4.5): dictionary, choice of words by mutual information, SVM.
 
@@ -252,7 +281,9 @@ def train_bovw(
     vocabulary : Vocabulary, optional
         Learned before from the same images, to save the time.
     counts : (n, words) float32, optional
-        ``vocabulary.count(rois.images)``, if it is there already.
+        ``vocabulary.count(rois.images, outlines)``, if it is there already.
+    outlines : (n, 64, 64) bool, optional
+        Then only patches in and near them count; give :meth:`BovwModel.predict` outlines too.
 
     Returns
     -------
@@ -276,7 +307,7 @@ def train_bovw(
             rois, seed=seed, patch_size=patch_size, components=components, words=words, step=step, sample=sample
         )
         counts = None
-    counts = vocabulary.count(rois.images) if counts is None else counts
+    counts = word_frequencies(vocabulary.count(rois.images, outlines) if counts is None else counts)
     keep = max(1, whole(round(share * len(vocabulary), 6)))
     multi = representation == "multi"
     svm = fit_svm(

@@ -214,6 +214,24 @@ def test_gabor_features_of_an_image_follow_their_definitions():
     np.testing.assert_allclose(constant.filter(like="standard"), 0, atol=1e-4)
 
 
+def test_gabor_features_inside_an_outline_know_nothing_of_the_outside():
+    bank = texture.gabor_bank([0.16], 2)
+    outline = np.zeros((1, 64, 64), bool)
+    outline[:, 20:44, 20:44] = True
+    loud = IMAGE.copy()
+    loud[:, 63] = 30
+    own, other = (texture.gabor_features(image[None, ..., None], bank, outline).iloc[0] for image in (IMAGE, loud))
+    magnitude = np.abs(texture.gabor_response(IMAGE, bank[0.16, 90.0]))
+    assert own["lesion, frequency 0.16, 90 degrees, mean"] == pytest.approx(magnitude[20:44, 20:44].mean(), rel=1e-5)
+    # The edge lies further away than the kernel reaches.
+    np.testing.assert_allclose(own.filter(like="lesion"), other.filter(like="lesion"), rtol=1e-3)
+    assert other["ROI, frequency 0.16, 0 degrees, mean"] > 1.5 * own["ROI, frequency 0.16, 0 degrees, mean"]
+    plain = texture.gabor_features(IMAGE[None, ..., None], bank).iloc[0]
+    np.testing.assert_array_equal(own.filter(like="ROI"), plain)
+    with pytest.raises(DataError, match="number 1 has an empty outline"):
+        texture.gabor_features(IMAGE[None, ..., None], bank, ~np.ones_like(outline))
+
+
 @pytest.mark.parametrize(
     ("frequencies", "orientations", "message"),
     [([0.7], 8, "'frequencies' is"), ([], 8, "'frequencies' is"), ([0], 8, "above 0"), ([0.1], 0, "'orientations' is 0")],

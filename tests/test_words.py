@@ -61,6 +61,26 @@ def test_vocabulary_finds_the_nearest_word_of_every_patch():
     assert pictures.shape == (20, 5, 5) and (np.diff(pictures.mean(axis=(1, 2))) > -1e-6).all(), "dark to bright"
 
 
+@pytest.mark.parametrize(("size", "step"), [(5, 1), (4, 1), (11, 3), (64, 1)])
+def test_with_an_outline_only_patches_in_and_near_it_count(size, step):
+    vocabulary = words.learn_vocabulary(ROIS, seed=0, **SMALL | {"patch_size": size, "step": step})
+    outline = np.zeros((2, 64, 64), bool)
+    outline[0, 30, 24] = True  # with the boundary a diamond of 2 b (b + 1) + 1 pixels, b = words.BOUNDARY
+    counts = vocabulary.count(ROIS.images[:2], outline)
+    row, column = np.mgrid[0 : 65 - size : step, 0 : 65 - size : step] + size // 2
+    near = np.abs(row - 30) + np.abs(column - 24) <= words.BOUNDARY
+    found = vocabulary.word_map(ROIS.images[:1])[0]
+    np.testing.assert_array_equal(counts[0], np.bincount(found[near], minlength=len(vocabulary)))
+    assert not counts[1].any(), "no outline, no words"
+    whole = vocabulary.count(ROIS.images[:1], np.ones((1, 64, 64), bool))
+    np.testing.assert_array_equal(whole, vocabulary.count(ROIS.images[:1]))
+
+
+def test_frequencies_forget_how_many_patches_there_were():
+    counts = np.array([[9, 16, 0], [0, 0, 0], [18, 32, 0]])
+    np.testing.assert_allclose(words.word_frequencies(counts), [[0.6, 0.8, 0], [0, 0, 0], [0.6, 0.8, 0]])
+
+
 def test_same_seed_gives_the_same_words_and_another_seed_others():
     one, same, other = (words.learn_vocabulary(ROIS, seed=seed, **SMALL).centres for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
@@ -144,7 +164,7 @@ def test_paper_keeps_262_and_23_of_750_words():
     single, multi = (train(name, vocabulary=vocabulary, counts=counts) for name in ("single", "multi"))
     assert {name: len(kept) for name, kept in single.kept.items()} == {"all classes": 262}
     assert {name: len(kept) for name, kept in multi.kept.items()} == {"class 0": 23, "class 1": 23, "class 2": 23}
-    information = words.word_information(counts, ROIS.label == 1)
+    information = words.word_information(words.word_frequencies(counts), ROIS.label == 1)
     np.testing.assert_allclose(multi.information["class 1"], information)
     own = information[multi.kept["class 1"]]
     assert (np.diff(own) <= 0).all() and own.min() >= np.delete(information, multi.kept["class 1"]).max()
