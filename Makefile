@@ -17,7 +17,7 @@ IMPORTS := import cv2, highdicom.seg, jupyter_book.cli.main, keras, ipykernel.ke
 	sklearn.manifold, sklearn.model_selection, sklearn.svm, snakemake.cli, statsmodels.api, tensorflow
 
 .DEFAULT_GOAL := help
-.PHONY: help book plan publish published links test lint bench clean
+.PHONY: help book plan fuzz publish published links test lint bench clean
 
 help:  ## say what can be made
 	@echo "make book [PROFILE=quick] [DATA=path/lesions.csv LABEL=column] [SETTINGS=my.yml] [NAME=folder] [CORES=2]"
@@ -51,6 +51,9 @@ lint: .venv/test  ## style, spelling, and that no notebook holds outputs
 	$(RUN) -m ruff format --check
 	$(RUN) -m codespell_lib
 	$(RUN) -m nbstripout --keep-id --verify notebooks/*.ipynb
+
+fuzz: .venv/test  ## 100,000 damaged files over all readers (COUNT=, SEED=)
+	$(RUN) tests/fuzz.py --count $(or $(COUNT),100000) --seed $(or $(SEED),0) --folder .venv/fuzz
 
 bench: .venv/bench  ## speed, side by side with the usual way of doing it, and what bfloat16 costs
 	@for benchmark in classic_augmentation cnn_training bfloat16_accuracy texture tsne; do \

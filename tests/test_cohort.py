@@ -58,7 +58,7 @@ def test_saved_cohort_comes_back_bit_for_bit(tmp_path, n):
 def test_same_cohort_gives_the_same_arrays_in_its_file(tmp_path):
     for name in ("a.npz", "b.npz"):
         make_cohort().save(tmp_path / name)
-    with np.load(tmp_path / "a.npz") as first, np.load(tmp_path / "b.npz") as second:
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as first, np.load(tmp_path / "b.npz", allow_pickle=False) as second:
         assert first.files == second.files
         for name in first.files:
             assert first[name].tobytes() == second[name].tobytes()
@@ -102,7 +102,7 @@ def test_every_damaged_byte_is_noticed_or_harmless(tmp_path):
 def test_file_without_one_of_its_arrays_is_an_error(tmp_path, name):
     path = tmp_path / "cohort.npz"
     make_cohort().save(path)
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         kept = {other: file[other] for other in file.files if other != name}
     np.savez_compressed(path, **kept)
     with pytest.raises(DataError, match="not a whole cohort file"):

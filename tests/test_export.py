@@ -81,7 +81,7 @@ def test_example_of_the_readme_loads_a_classifier_and_gives_its_probabilities(ru
     (code,) = re.findall(r"```python\n(.+?)```", (out / "README.md").read_text(), flags=re.S)
     names = {}
     exec(code, names)
-    with np.load(run.chosen_unit("classic", 0, 1)) as file:
+    with np.load(run.chosen_unit("classic", 0, 1), allow_pickle=False) as file:
         mean_image = file["mean_image"]
     assert names["chosen"]["arm"] == "classic"
     expected = Classifier(networks.cnn(2, seed=1), mean_image).predict(random_rois(6).images[:1])[0]

@@ -296,7 +296,7 @@ def test_training_that_was_killed_ends_with_the_same_bits_in_another_process(gan
     train_and_store(gan, tmp_path / "whole")
     ends = []
     for name in ("whole", "cut"):
-        with np.load(tmp_path / name / "state.npz") as file:
+        with np.load(tmp_path / name / "state.npz", allow_pickle=False) as file:
             ends.append({key: file[key] for key in file.files})
     assert ends[0].keys() == ends[1].keys()
     assert_same(list(ends[0].values()), list(ends[1].values()))
@@ -321,7 +321,7 @@ def test_half_written_checkpoint_is_never_read(gan, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train(gan, tmp_path / "cut", epochs=3, seed=8)
     monkeypatch.undo()
-    with np.load(tmp_path / "cut" / "checkpoint.npz") as file:
+    with np.load(tmp_path / "cut" / "checkpoint.npz", allow_pickle=False) as file:
         assert len(file["history"]) == 1
     resumed = train(gan, tmp_path / "cut", epochs=3, seed=8)
     pd.testing.assert_frame_equal(resumed.astype(float), train(gan, tmp_path / "whole", epochs=3, seed=8).astype(float))

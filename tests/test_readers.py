@@ -296,7 +296,7 @@ def test_progress_sees_every_image(table):
 def test_cohort_file_contains_nothing_of_the_users_ids(table, tmp_path):
     cohort, _ = read_table(table, "kind")
     cohort.save(tmp_path / "cohort.npz")
-    with np.load(tmp_path / "cohort.npz") as file:
+    with np.load(tmp_path / "cohort.npz", allow_pickle=False) as file:
         texts = " ".join(str(file[name].tolist()) for name in file.files if file[name].dtype.kind == "U")
     assert "L0001" in texts
     for row in rows_of(table):
