@@ -16,6 +16,8 @@ from .pictures import is_picture
 REQUIRED = ("lesion_id", "patient_id", "image")
 BOX = ("x1", "y1", "x2", "y2", "slice")
 OPTIONAL = ("mask", *BOX, "role", "segment", "spacing_mm", "hu_offset", "intensity")
+#: What the name of a class may hold. It stands in tables, figures and web pages, where other characters are markup.
+CLASS_NAME = re.compile(r"[\w .,:;'%()/+-]")
 #: Texts that stand for no label.
 EMPTY = ("", "nan", "na", "n/a", "null")
 #: A message lists this many problems, then a count of the rest.
@@ -134,6 +136,12 @@ def _parse_row(folder, line, cells, label):
     value = "" if label is None else plain_number(cells[label])
     if label is not None and value.lower() in EMPTY:
         raise DataError(f"the label in column {label} is empty; fill it in or delete the row")
+    strange = "" if label is None else "".join(sorted(set(CLASS_NAME.sub("", value))))
+    if strange:
+        raise DataError(
+            f"the label '{value}' in column {label} holds {strange}; "
+            "write it with letters, digits, spaces and . , : ; ' % ( ) / + - _ only"
+        )
     role = cells.get("role", "").lower() or ROLES[0]
     if role not in ROLES:
         raise DataError(f"role '{role}' is unknown; use {', '.join(ROLES)} or leave it empty")

@@ -525,6 +525,21 @@ def test_classes_that_differ_in_capitals_are_an_error(table):
     assert_one_problem(table, "labels Cyst, cyst", "write them alike")
 
 
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "cyst & more", "$x^2$", "`ls`", "a|b", "*cyst*", "line\u2028ine", "[a](b)"]
+)
+def test_markup_in_the_name_of_a_class_is_an_error(table, name):
+    change(table, 2, kind=name)
+    assert_one_problem(table, f"the label '{name}' in column kind holds", "letters, digits, spaces", line=4)
+
+
+@pytest.mark.parametrize("name", ["part-solid (GGO)", "Zyste, gefüllt", "转移", "Crohn's: 50 %", "stage_2/3 +"])
+def test_names_of_many_languages_are_classes(table, name):
+    for row in (0, 1, 2):
+        change(table, row, kind=name)
+    assert name in read_table(table, "kind")[0].classes
+
+
 def test_class_only_in_the_test_set_is_an_error(table):
     rows = rows_of(table)
     write_rows(table, [{**row, "role": "test" if row["kind"] == "cyst" else ""} for row in rows])
