@@ -169,8 +169,8 @@ def kept_words_figure(model, counts, label, classes, most=8):
     return figure
 
 
-def word_places_figure(single, multi, images, names, classes):
-    """Draw where the kept words lie on lesions: each pixel stands for the patch around it.
+def word_places_figure(single, multi, images, outlines, names, classes):
+    """Draw where the kept words lie on lesions: each pixel stands for the patch around it, and only patches that count are drawn.
 
     Parameters
     ----------
@@ -179,6 +179,7 @@ def word_places_figure(single, multi, images, names, classes):
         ``single`` keeps say about the class, the third which class ``multi`` keeps a word for; one that several classes
         keep is drawn for the class about which it says most.
     images : (n, 64, 64, 1) in [0, 1]
+    outlines : (n, 64, 64) bool
     names : sequence of str
     classes : sequence of str
     """
@@ -196,15 +197,17 @@ def word_places_figure(single, multi, images, names, classes):
     left, right, bottom = edge - 0.5, edge - 0.5 + vocabulary.step * maps.shape[2], edge - 0.5 + vocabulary.step * maps.shape[1]
     place = {"interpolation": "nearest", "extent": (left, right, bottom, left)}
     figure, axes = plt.subplots(3, len(images), figsize=(WIDTH, 0.9 + 2.1 * 3), squeeze=False)
-    for column, (image, words, name) in enumerate(zip(images, maps, names, strict=True)):
+    for column, (image, outline, words, name) in enumerate(zip(images, outlines, maps, names, strict=True)):
+        counts = vocabulary.counting(outline)
         for axis in axes[:, column]:
             axis.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
             axis.axis("off")
         axes[0, column].set_title(name, fontsize=9)
-        said = axes[1, column].imshow(relevance[words], cmap="viridis", vmin=0, vmax=information.max(), **place)
-        axes[2, column].imshow(
-            owner[words], cmap=ListedColormap(list(colours.values())), vmin=-0.5, vmax=len(classes) - 0.5, alpha=0.85, **place
+        said = axes[1, column].imshow(
+            np.where(counts, relevance[words], np.nan), cmap="viridis", vmin=0, vmax=information.max(), **place
         )
+        colour = {"cmap": ListedColormap(list(colours.values())), "vmin": -0.5, "vmax": len(classes) - 0.5}
+        axes[2, column].imshow(np.where(counts, owner[words], np.nan), alpha=0.85, **colour, **place)
         for axis in axes[1:, column]:
             axis.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
     figure.colorbar(said, ax=axes, shrink=0.35, fraction=0.03, pad=0.01, label="mutual information (nats)")

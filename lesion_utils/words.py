@@ -96,13 +96,13 @@ class Vocabulary:
         if outlines is None:
             outlines = np.ones((len(images), *images.shape[1:3]), bool)
         counts = [
-            np.bincount(self._words_of(image)[self._counting(outline)], minlength=len(self))
+            np.bincount(self._words_of(image)[self.counting(outline)], minlength=len(self))
             for image, outline in zip(images, outlines, strict=True)
         ]
         return np.array(counts, np.float32).reshape(-1, len(self))
 
-    def _counting(self, outline):
-        """Return which patches of an image count: those with their middle in or near the outline."""
+    def counting(self, outline):
+        """Return (rows, columns) bool, as :meth:`word_map`: the patches with their middle in or near a (64, 64) outline."""
         near = binary_dilation(outline, iterations=BOUNDARY)
         first = self.patch_size // 2
         last = outline.shape[0] - (self.patch_size - 1 - first)
