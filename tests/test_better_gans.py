@@ -8,24 +8,13 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from conftest import random_rois
+from test_acgan import CLASSES, ROIS, TINY
 from test_gans import assert_same
 
 from lesion_utils import acgan, better_gans, gan_options, gan_training, networks, sampling, settings
 from lesion_utils.errors import LeakError, LesionBookError, MissingInputError, SettingsError
 from lesion_utils.splits import assert_no_leak
 
-CLASSES = 3
-TINY = {
-    "classes": CLASSES,
-    "generator_width": 16,
-    "discriminator_width": 4,
-    "batch_size": 6,
-    "learning_rate": 2e-3,
-    "beta_1": 0.5,
-    "noise": "uniform",
-    "precision": "float32",
-}
-ROIS = random_rois(30, classes=CLASSES)
 EVERYTHING = {"augmentation": better_gans.ALL, "averaging": 0.9, "spectral_norm": True, "r1": 0.5}
 
 

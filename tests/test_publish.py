@@ -298,8 +298,9 @@ def test_real_run_without_its_key_is_refused(real):
     real.refused("key.csv is missing")
 
 
-@pytest.mark.parametrize("path", ["/home/anna/ct/lesions.csv", "/work/x.py", "C:\\Users\\anna"])
-def test_absolute_path_is_refused(simulated, path):
+@pytest.mark.parametrize("parts", [("", "home", "anna", "ct", "lesions.csv"), ("", "work", "x.py"), ("C:", "Users", "anna")])
+def test_absolute_path_is_refused(simulated, parts):
+    path = ("\\" if parts[0] else "/").join(parts)
     simulated.change("01_data", lambda notebook: PLACES["an output"](notebook, path))
     simulated.refused("notebooks/01_data.ipynb: names a place on this machine")
 

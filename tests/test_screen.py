@@ -223,12 +223,17 @@ def test_sliders_walk_through_the_latent_space_by_keyboard(width, scheme, open_p
     assert slider.get_attribute("aria-valuetext") in words[2] and tab.get_by_label("Class", exact=True).count() == 1
 
 
+def scrolled_to(tab, selector):
+    """The element and its box in pixels, once it is on the screen."""
+    element = tab.locator(selector)
+    element.scroll_into_view_if_needed()
+    return element, element.bounding_box()
+
+
 @pytest.mark.browser
 def test_sliders_follow_a_finger(open_page):
     tab = open_page(WALK, width=390, has_touch=True)
-    slider = tab.locator(".latent-walk [name=column]")
-    slider.scroll_into_view_if_needed()
-    box = slider.bounding_box()
+    slider, box = scrolled_to(tab, ".latent-walk [name=column]")
     assert box["height"] >= 40, "large enough for a finger"
     tab.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     assert 0 < int(slider.input_value()) < int(slider.get_attribute("max"))
@@ -237,9 +242,7 @@ def test_sliders_follow_a_finger(open_page):
 @pytest.mark.browser
 def test_whole_sheet_is_shown_where_no_script_runs(open_page):
     tab = open_page(WALK, width=390, java_script_enabled=False)
-    image = tab.locator(".latent-walk img")
-    image.scroll_into_view_if_needed()
-    box = image.bounding_box()
+    image, box = scrolled_to(tab, ".latent-walk img")
     assert box["width"] > 250 and box["x"] + box["width"] <= 390 and image.get_attribute("alt").startswith("Sheet of")
     assert not tab.locator(".latent-walk .controls").is_visible()
 
