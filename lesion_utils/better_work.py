@@ -12,7 +12,7 @@ class BetterWork:
 
     Attributes
     ----------
-    steps, epochs, units : int
+    steps, units : int
         Of the training of GANs: on inner folds once for each kind of training among the variants, then once for each test fold.
     networks : int
         That are kept of them: generator, average and discriminator at each saved epoch.
@@ -23,7 +23,6 @@ class BetterWork:
     """
 
     steps: int
-    epochs: int
     units: int
     networks: int
     cnn_images: int
@@ -76,7 +75,6 @@ def count_better(own, group, *, folds, classes, optimum):
     drawn = pairs * inner * sum(pool(name) for name, _ in tried) + folds * pool(list(variants)[-1])
     return BetterWork(
         steps=seeds * own["gan_epochs"] * (folds * outer_steps + len(kinds) * pairs * inner_steps),
-        epochs=units * own["gan_epochs"],
         units=units,
         networks=3 * units * saved,
         cnn_images=round(seeds * own["epochs"] * (inner_images + folds * group(optimum, max(amounts)))),

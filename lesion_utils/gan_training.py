@@ -1,5 +1,6 @@
 """A whole training of a GAN: epochs, checkpoints and the generators that are kept (paper, section 3.2)."""
 
+import time
 from pathlib import Path
 
 import keras
@@ -9,6 +10,9 @@ import tensorflow as tf
 
 from .errors import LesionBookError, MissingInputError, SettingsError
 from .files import atomic_path, write_csv
+
+#: Seconds of training that a training which is cut off may lose: a small network's epoch is shorter than its checkpoint.
+CHECKPOINT_SECONDS = 10
 
 
 def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=None):
@@ -20,8 +24,9 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
     rois : RoiSet
         Its images are mapped to (-1, 1), the range of tanh (paper, section 3.2).
     folder : Path
-        Receives ``checkpoint.npz`` (rolling, rewritten after every epoch), ``epoch_0070.keras`` for each saved epoch and, at the
-        end, ``history.csv``. Must be the training's own: name it by :func:`units.fingerprint`.
+        Receives ``checkpoint.npz`` (rolling, rewritten after the first epoch that ends :data:`CHECKPOINT_SECONDS` after the one
+        before), ``epoch_0070.keras`` for each saved epoch and, at the end, ``history.csv``. Must be the training's own: name it
+        by :func:`units.fingerprint`.
     epochs : int
     saved_epochs : int
         How many generators to keep, evenly spaced, the last epoch being one of them.
@@ -56,6 +61,7 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
             gan.restore(arrays)
     images, label = tf.constant(rois.images * 2 - 1), tf.constant(rois.label, tf.int32)
     on_epoch(gan.epoch)
+    stored = time.monotonic()
     while gan.epoch < epochs:
         gan.train_epoch(images, label)
         state = gan.state()
@@ -73,11 +79,13 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
         if gan.epoch == epochs and gan.keeps_discriminator:
             with atomic_path(folder / "discriminator.keras") as temporary:
                 gan.discriminator.save(temporary)
-        with atomic_path(checkpoint) as temporary:
-            np.savez(temporary, **state)
+        if time.monotonic() - stored >= CHECKPOINT_SECONDS:
+            with atomic_path(checkpoint) as temporary:
+                np.savez(temporary, **state)
+            stored = time.monotonic()
         on_epoch(1)
     write_csv(finished, gan.history)
-    checkpoint.unlink()
+    checkpoint.unlink(missing_ok=True)
     return gan.history
 
 

@@ -40,7 +40,7 @@ class Rates:
     judge: float
     step: float
     acgan_step: float
-    checkpoint: float
+    saving: float
     sample: float
     checkpoint_bytes: int
     generator_bytes: int
@@ -69,10 +69,10 @@ def measure(parameters, classes):
         trained.save(classifier)
         judge = classic if judge_sizes == sizes else _seconds_per_image(classes, *judge_sizes)[1]
         step, acgan_step = _seconds_per_step(dcgan), _seconds_per_step(conditional)
-        saving = _seconds(lambda: np.savez(checkpoint, **dcgan.state()), least=0)
+        np.savez(checkpoint, **dcgan.state())
         noise = np.zeros((64, dcgan.generator.input_shape[1]), np.float32)
         sample = _seconds(lambda: dcgan.generator(noise, training=False)) / len(noise)
-        dcgan.generator.save(generator)
+        saving = _seconds(lambda: dcgan.generator.save(generator), least=0)
         sizes = [path.stat().st_size for path in (checkpoint, generator, classifier)]
     if parameters["01_data"]["data"]:
         lesion = READ_SECONDS
@@ -147,6 +147,7 @@ def _lines(parameters, lesions, work, rates, cores, load):
     fixed = (NOTEBOOK_RUNS * NOTEBOOK_SECONDS + RENDER_SECONDS) / NOTEBOOK_RUNS
     folds = parameters["01_data"]["folds"]
     textures = len(parameters["07_texture_baselines"]["seeds"]) * folds * (sum(lesions.cohort) + lesions.test)
+    generators = work.gan_units * gan["saved_epochs"] + work.acgan_units * acgan["saved_epochs"] + better.networks
     parts = [
         (lesion_words, everything + work.fresh_lesions, "lesions", rates.lesion, rate_words),
         (f"CNN, {work.classic_units} trainings on classic groups", work.classic_images, "images", rates.classic, None),
@@ -159,14 +160,13 @@ def _lines(parameters, lesions, work, rates, cores, load):
         (f"DCGAN, {work.gan_units} trainings", work.gan_steps, "steps", rates.step, None),
         (f"ACGAN, {work.acgan_units} trainings", work.acgan_steps, "steps", rates.acgan_step, None),
         (f"better GANs, {better.units} trainings", better.steps, "steps", rates.acgan_step, None),
-        ("checkpoints of GANs", work.gan_epochs + work.acgan_epochs + better.epochs, "files", rates.checkpoint, None),
+        ("saving networks of GANs", generators, "files", rates.saving, None),
         ("drawing synthetic ROIs", work.samples + better.drawn, "images", rates.sample, None),
         ("texture baselines", textures, "lesions", TEXTURE_SECONDS, "assumed"),
         ("notebooks' start, figures, rendering", NOTEBOOK_RUNS, "notebooks", fixed, "assumed"),
     ]
     tests = sum(lesions.cohort) + folds * lesions.test
     units = work.classic_units + work.added_units + work.control_units + work.truth_units + work.judge_units + better.cnn_units
-    generators = work.gan_units * gan["saved_epochs"] + work.acgan_units * acgan["saved_epochs"] + better.networks
     kept = work.kept_units + len(parameters["14_better_gans"]["seeds"]) * folds
     disk = [
         (f"cohort, {everything:,} lesions", everything * LESION_BYTES),

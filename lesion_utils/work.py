@@ -45,9 +45,9 @@ class Work:
         Trained classifiers.
     kept_units : int
         Classifiers whose networks stay on the disk: those of 05_classification that are no inner ones.
-    gan_steps, gan_epochs, gan_units : int
+    gan_steps, gan_units : int
         Of DCGAN training.
-    acgan_steps, acgan_epochs, acgan_units : int
+    acgan_steps, acgan_units : int
         Of ACGAN training.
     samples : int
         Synthetic ROIs drawn.
@@ -72,10 +72,8 @@ class Work:
     judge_units: int
     kept_units: int
     gan_steps: int
-    gan_epochs: int
     gan_units: int
     acgan_steps: int
-    acgan_epochs: int
     acgan_units: int
     samples: int
     fresh_lesions: int
@@ -205,10 +203,8 @@ def count_work(parameters, lesions):
         judge_units=judges,
         kept_units=len(cnn["seeds"]) * folds * (len(classic_groups) + added_arms * len(added_groups)),
         gan_steps=sum(dcgan.steps(number) for number in images),
-        gan_epochs=dcgan.units * gan["epochs"] * len(chosen),
         gan_units=dcgan.units * len(chosen),
         acgan_steps=acgan_work.steps(group(acgan_amount)),
-        acgan_epochs=acgan_work.units * acgan["epochs"],
         acgan_units=acgan_work.units,
         samples=round(dcgan.draws * epochs_drawn(gan) * len(chosen) * gan["samples_per_class"])
         + round(acgan_work.draws * epochs_drawn(acgan) * classes * acgan["samples_per_class"]),

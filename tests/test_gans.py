@@ -256,9 +256,10 @@ def test_epoch_that_was_not_saved_is_an_error_that_names_the_saved_ones(gan, tmp
 
 WORKER = """
 import sys
-from test_gans import gans, TINY, train_and_store
+from test_gans import gan_training, gans, TINY, train_and_store
 
 folder, pause = sys.argv[1], len(sys.argv) > 2
+gan_training.CHECKPOINT_SECONDS = 0
 done = 0
 def on_epoch(epochs):
     global done
@@ -318,6 +319,7 @@ def test_half_written_checkpoint_is_never_read(gan, tmp_path, monkeypatch):
         real_savez(path, **arrays)
 
     monkeypatch.setattr(np, "savez", broken_savez)
+    monkeypatch.setattr(gan_training, "CHECKPOINT_SECONDS", 0)
     with pytest.raises(KeyboardInterrupt):
         train(gan, tmp_path / "cut", epochs=3, seed=8)
     monkeypatch.undo()
