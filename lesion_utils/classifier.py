@@ -68,13 +68,13 @@ class Trainer:
             "momentum": momentum,
             "precision": precision,
         }
-        self._model = self._new_model(0)
+        self._model = self._new_model(0, fused=True)
         self._optimizer = keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=True)
         self._optimizer.build(self._model.trainable_variables)
         self._run_steps = _compile_steps(self._model, self._optimizer)
 
-    def _new_model(self, seed):
-        return networks.cnn(**{name: self.settings[name] for name in ("classes", "width", "precision")}, seed=seed)
+    def _new_model(self, seed, **more):
+        return networks.cnn(**{name: self.settings[name] for name in ("classes", "width", "precision")}, seed=seed, **more)
 
     def train(self, training, *, seed, on_epoch=None, where="CNN"):
         """Train a new network from its initial weights.

@@ -61,6 +61,31 @@ def test_relu_after_pooling_and_the_border_left_out_change_nothing():
     np.testing.assert_allclose(usual(changed, training=False).numpy(), usual(IMAGES, training=False).numpy(), rtol=1e-5)
 
 
+def outputs_and_gradients(model, images):
+    """Return probabilities, and the gradient of a loss by the images and by each weight."""
+    images = tf.constant(images)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        probability = model(images, training=False)
+        loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(tf.constant([0, 1, 2]), probability))
+    return [
+        array.numpy() for array in (probability, *tape.gradient(loss, [images, *(w.value for w in model.trainable_variables)]))
+    ]
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.1)])
+def test_fused_cnn_has_the_same_weights_outputs_and_gradients(precision, tolerance):
+    usual, fused = (networks.cnn(3, width=8, seed=1, precision=precision, fused=fused) for fused in (False, True))
+    names = [[variable.path for variable in model.trainable_variables] for model in (usual, fused)]
+    assert names[0] == names[1]
+    for model in (usual, fused):  # biases that matter, some of which rectify whole windows
+        for number, layer in enumerate(layer for layer in model.layers if isinstance(layer, layers.Conv2D)):
+            layer.bias.assign(np.random.default_rng(number).normal(0, 0.1, layer.bias.shape))
+    for one, two in zip(*(outputs_and_gradients(model, IMAGES) for model in (usual, fused)), strict=True):
+        np.testing.assert_allclose(two, one, rtol=0, atol=tolerance * np.abs(one).max())
+        assert np.abs(one).max() > 0
+
+
 def test_generator_has_the_papers_layers():
     model = networks.generator()
     assert model.input_shape == (None, 100)
