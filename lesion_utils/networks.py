@@ -14,8 +14,8 @@ EMBEDDING_SIZE = 50
 class FusedBatchNormalization(layers.BatchNormalization):
     """Keras's batch normalisation, of images and over the last axis, in one operation of TensorFlow while it trains.
 
-    Keras casts to float32 and makes some ten passes over the memory, a fifth of a GAN's step on a processor. Weights, outputs and
-    running averages are the same but for rounding. On other backends it is Keras's own.
+    Keras casts to float32 and passes over the memory some ten times, so a GAN's step on a processor becomes a little shorter.
+    Weights, outputs and running averages are the same but for rounding. On other backends it is Keras's own.
     """
 
     def call(self, inputs, training=None, mask=None):
