@@ -19,6 +19,8 @@ FORMATS = {".nii": "NiftiImageIO", ".nii.gz": "NiftiImageIO", ".nrrd": "NrrdImag
 _ITK = threading.Lock()
 #: Bytes of a compressed file that are unpacked at a time.
 _PIECE = 1 << 22
+#: Bytes of an NRRD header, and of one of its fields. ITK quotes a wrong field in a message that has room for less than 1,000.
+_HEADER, _FIELD = 1 << 20, 500
 
 
 def is_volume(path):
@@ -64,6 +66,8 @@ def read_volume(name, path):
     reader.SetNumberOfThreads(1)
     reader.SetFileName(str(path))
     try:
+        if FORMATS[suffix] == "NrrdImageIO":
+            _check_nrrd(path)
         with _ITK:
             reader.ReadImageInformation()
             bytes_each = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent() * reader.GetNumberOfComponents()
@@ -97,6 +101,21 @@ def read_volume(name, path):
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-12:
         raise DataError(f"{name} {path} has no usable position, spacing and direction in its header; export it again")
     return Grid(voxels.shape, affine), volume
+
+
+def _check_nrrd(path):
+    """Raise an error if an NRRD header has a field so long that ITK, when it complains of it, would write beyond its memory."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    for line in header.split(b"\n"):
+        if not line.strip(b"\r"):
+            return
+        # Comments, a user's own pairs (key:=value) and the description may be of any length.
+        free = line.startswith((b"#", b"content:")) or b":=" in line.partition(b": ")[0]
+        if len(line) > _FIELD and not free:
+            raise ValueError(f"a line of its header has {len(line):,} bytes")
+    if len(header) == _HEADER:
+        raise ValueError(f"its header does not end within {_HEADER:,} bytes")
 
 
 def _check_nifti(name, path, reader):

@@ -569,6 +569,34 @@ def test_file_of_something_else_is_an_error(tmp_path, suffix):
     assert_one_problem(table, f"image {path} is cut off or unreadable", line=2)
 
 
+@pytest.mark.parametrize(
+    "line", [b"space directions: (0.8" + b"0" * 3000 + b"x,0,0)", b"no field" * 200, b"a" * 3000 + b": b:=c"]
+)
+def test_nrrd_header_that_would_end_the_process_is_an_error(tmp_path, line):
+    table = make_table(tmp_path, suffix=".nrrd")
+    path = tmp_path / rows_of(table)[0]["image"]
+    path.write_bytes(path.read_bytes().replace(b"\nsizes:", b"\n" + line + b"\nsizes:"))
+    assert_one_problem(table, f"image {path} is cut off or unreadable (a line of its header has", line=2)
+
+
+def test_long_remarks_in_an_nrrd_header_are_no_error(tmp_path):
+    table = make_table(tmp_path, suffix=".nrrd")
+    whole = read_table(table, "kind")
+    for row in rows_of(table):
+        path = tmp_path / row["image"]
+        remarks = b"\n# " + b"c" * 3000 + b"\nprotocol:=" + b"p: q" * 3000 + b"\ncontent: " + b"d" * 3000 + b"\nsizes:"
+        path.write_bytes(path.read_bytes().replace(b"\nsizes:", remarks))
+    for one, other in zip(read_table(table, "kind")[0].slices, whole[0].slices, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_nrrd_header_without_an_end_is_an_error(tmp_path):
+    table = make_table(tmp_path, suffix=".nrrd")
+    path = tmp_path / rows_of(table)[0]["image"]
+    path.write_bytes(path.read_bytes().replace(b"\nsizes:", b"\n" + b"# remark\n" * 120_000 + b"sizes:"))
+    assert_one_problem(table, f"image {path} is cut off or unreadable (its header does not end", line=2)
+
+
 def test_damaged_gzip_is_an_error(table):
     # Large enough that ITK reads the header without coming to the checksum at the end.
     replace_volume(table, "image", 0, np.random.default_rng(0).normal(0, 50, (5, 300, 300)).astype(np.int16))
