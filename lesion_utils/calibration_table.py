@@ -12,7 +12,7 @@ ARMS = ("real", "classic", "bovw_mi_single", "gabor", "glcm")
 #: One row an arm and cohort seed.
 TABLE = Path(__file__).with_name("calibration.csv")
 COLUMNS = ("stage", "appearance", "arm", "seed", "lesions", "correct")
-#: Cohort seeds that an arm needs before its mean counts as confirmed.
+#: Cohort seeds that an arm needs before its mean counts.
 SEEDS_NEEDED = 5
 
 
@@ -49,5 +49,26 @@ def sentence(table):
     ]
     outside, few = table.index[enough & ~table["inside"]], table.index[~enough]
     parts += [f"outside: {', '.join(outside)}"] * bool(len(outside))
-    parts += [f"on fewer cohorts, so not confirmed: {', '.join(few)}"] * bool(len(few))
+    parts += [f"on fewer cohorts, so not counted: {', '.join(few)}"] * bool(len(few))
     return "; ".join(parts) + "."
+
+
+def stages_sentence(rows):
+    """Say in words how much of the confirmation was run: without it, what agrees is what was fitted.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The whole table, of every stage.
+    """
+    confirmed = rows[rows["stage"] == "confirmation"]
+    if confirmed.empty:
+        return (
+            "Only the search was run. The confirmation, on further cohorts at the paper's settings, was not: "
+            "the table shows what the constants were fitted to, and no independent agreement."
+        )
+    table = summary(confirmed)
+    whole = table.index[table["seeds"] >= SEEDS_NEEDED]
+    text = f"The confirmation, on cohorts that nothing was chosen on, was run for {len(whole)} of {len(table)} results"
+    missing = table.index.difference(whole, sort=False)
+    return f"{text}; not, or on too few cohorts: {', '.join(missing)}." if len(missing) else f"{text}."

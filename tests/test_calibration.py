@@ -85,8 +85,19 @@ def test_the_sentence_confirms_nothing_on_few_cohorts():
     share = {arm: count / 182 for arm, count in PAPER_COUNTS.items()} | {"glcm": 0.9}
     rows = planted(share)
     text = calibration_table.sentence(calibration_table.summary(rows[(rows["arm"] != "classic") | (rows["seed"] < 4)]))
-    assert "3 of 5 results" in text and "outside: glcm;" in text and text.endswith("not confirmed: classic.")
+    assert "3 of 5 results" in text and "outside: glcm;" in text and text.endswith("not counted: classic.")
     assert "5 of 5" in calibration_table.sentence(calibration_table.summary(planted(share | {"glcm": 0.71})))
+
+
+def test_a_search_alone_is_called_so_and_a_confirmation_changes_the_sentence():
+    search = planted(dict.fromkeys(calibration.ARMS, 0.75))
+    assert calibration_table.stages_sentence(search).startswith("Only the search was run.")
+    confirmed = search.assign(stage="confirmation")
+    text = calibration_table.stages_sentence(pd.concat([search, confirmed]))
+    assert "5 of 5" in text and "not," not in text
+    few = confirmed[(confirmed["arm"] != "glcm") & ((confirmed["arm"] != "gabor") | (confirmed["seed"] < 4))]
+    text = calibration_table.stages_sentence(pd.concat([search, few]))
+    assert "3 of 5" in text and text.endswith("on too few cohorts: gabor, glcm.")
 
 
 def test_a_calibration_that_was_cut_off_goes_on(small, tmp_path, monkeypatch):
