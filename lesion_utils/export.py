@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -11,14 +10,14 @@ import pandas as pd
 import yaml
 from PIL import Image, PngImagePlugin
 
-from . import __version__
+from . import __version__, provenance
 from .errors import MissingInputError, SettingsError
 from .files import write_csv, write_json, write_text
 from .gans import GANS
 from .rois import ROI_SIZE
 from .runs import Run
 from .sampling import chosen_synthetic
-from .settings import ROOT
+from .settings import PATHS
 
 #: Written into every PNG (tEXt chunks).
 MARK = {
@@ -26,8 +25,10 @@ MARK = {
     "Description": "Drawn by a generative network that was trained on images of lesions. Not for diagnosis.",
     "Synthetic": "true",
 }
-#: Parameters that name the user's files or this machine's folders.
-PRIVATE = ("run", "data", "label", "reader_files")
+#: Parameters that name the user's files, their columns, or this machine's folders.
+PRIVATE = ("run", "label", *PATHS)
+#: Stands for what a run did not record.
+UNKNOWN = "unknown"
 
 
 def export_run(source, folder):
@@ -147,32 +148,32 @@ def _unit(run):
 
 
 def _provenance(run):
-    """Return where all this came from: version, commit, profile, parameters; nothing of the user's table."""
+    """Return where all this came from: what the run recorded of itself, its parameters, and the code that exports it.
+
+    What was not recorded is ``unknown``, as in a run of single notebooks. Nothing of the user's table is among it.
+    """
+    made = provenance.read(run.folder) if (run.folder / provenance.FILE).exists() else {}
     settings = {}
     for path in sorted((run.folder / "parameters").glob("*.yml")):
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         settings[path.stem] = {key: value for key, value in values.items() if key not in PRIVATE}
-    profiles = {path.name for path in (ROOT / "profiles").iterdir()}
-    profile = run.folder.resolve().name.split("-")[0]
     return {
-        "software": f"Lesion Book {__version__}",
-        "commit_of_export": _commit(),
-        "profile": profile if profile in profiles else "own settings",
+        "profile": made.get("profile", UNKNOWN),
         "data": "simulated cohort" if run.everything.source == "simulated" else "a table of lesions",
         "classes": list(run.classes),
         "preparation": run.preparation,
         "augmentation": run.augmentation,
         "settings": settings,
+        "code": _code(made),
+        "versions": made.get("versions", UNKNOWN),
+        "export": {"software": f"Lesion Book {__version__}"} | _code(provenance.code_state()),
     }
 
 
-def _commit():
-    """Return git's name of the code as it is now, ending in ``+changes`` if files differ from it; empty where there is no git."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
+def _code(state):
+    """Return the commit of a state of the code, and whether files differed from it; their names stay here."""
+    commit = state.get("commit") or UNKNOWN
+    return {"commit": commit, "uncommitted_changes": UNKNOWN if commit == UNKNOWN else bool(state["changed"])}
 
 
 def _readme(run, images, classifiers):

@@ -35,7 +35,7 @@ def run(tmp_path):
     write_json(folder / "preparation.json", {"folds": 3, "seeds": [0], "margin": 0.25} | window)
     write_json(folder / "augmentation.json", {"plan": {"rotations": 2}, "amount_reading": "training_set"})
     (folder / "parameters").mkdir()
-    parameters = {"run": f"runs/{PLANTED}", "label": PLANTED, "reader_files": [PLANTED], "epochs": 7}
+    parameters = {"run": f"runs/{PLANTED}", "label": PLANTED, "reader_files": [PLANTED], "data": PLANTED, "epochs": 7}
     (folder / "parameters" / "03_dcgan.yml").write_text(yaml.safe_dump(parameters))
     (folder / "key.csv").write_text(f"lesion,lesion_id\nL0001,{PLANTED}\n")
     save_synthetic(run.synthetic_path("dcgan", 0, 1, 20), random_rois(6))
@@ -108,8 +108,24 @@ def test_nothing_real_or_personal_goes_along(run, tmp_path):
         assert np.abs(np.array(Image.open(out / file)).astype(float) - real).max(axis=(1, 2)).min() > 1000
     provenance = json.loads((out / "provenance.json").read_text())
     assert provenance["settings"] == {"03_dcgan": {"epochs": 7}}
-    assert provenance["profile"] == "quick"
-    assert re.fullmatch(r"([0-9a-f]{40}(\+changes)?)?", provenance["commit_of_export"])
+
+
+def test_provenance_is_what_the_run_recorded_and_not_how_its_folder_is_called(run, tmp_path):
+    def exported(name):
+        export_run(run.folder, tmp_path / name)
+        return json.loads((tmp_path / name / "provenance.json").read_text())
+
+    own = exported("without")
+    assert own["profile"] == own["versions"] == own["code"]["commit"] == own["code"]["uncommitted_changes"] == "unknown"
+    made = {"profile": "standard", "label": PLANTED, "settings": {}, "versions": {"numpy": "1.2.3"}}
+    made |= {"commit": "c" * 40, "changed": [f"notebooks/{PLANTED}.ipynb"]}
+    write_json(run.folder / "provenance.json", made)
+    own = exported("with")
+    assert (own["profile"], own["versions"]) == ("standard", {"numpy": "1.2.3"})
+    assert own["code"] == {"commit": "c" * 40, "uncommitted_changes": True}
+    assert own["export"]["software"].startswith("Lesion Book ")
+    assert re.fullmatch("[0-9a-f]{40}|unknown", own["export"]["commit"])
+    assert PLANTED not in json.dumps(own)
 
 
 def test_folder_must_be_new_and_the_run_finished(run, tmp_path, capsys):
