@@ -105,7 +105,7 @@ rule reader_study:
     input:
         source("08_reader_study", "reading", "answers", "agreement", "reader_tables", "detector", "words", "svm", "gan_training", "gans", "sampling", *BASE, *NETS),
         ROOT / "lesion_utils/reader_study.html", sorted(Path("readers").glob("*.csv")),
-        "parameters/08_reader_study.yml", rules.classification.output,
+        "parameters/08_reader_study.yml", "parameters/readers.txt", rules.classification.output,
     output: "book/notebooks/08_reader_study.ipynb", "results/08_reader_study.csv", "figures/reader_study.html"
     threads: HALF
     benchmark: "benchmarks/reader_study.tsv"

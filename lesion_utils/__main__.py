@@ -19,8 +19,8 @@ from .files import write_text
 from .progress import TERMINAL_VARIABLE
 
 ERROR_FILE = "error.txt"
-#: Carries the path of the user's table to 01_data, so that no file of the run needs to hold it.
-DATA_VARIABLE = "LESION_BOOK_DATA"
+#: Carry the paths of the user's table to 01_data and of readers' answers (JSON) to 08_reader_study: no file of a run holds them.
+DATA_VARIABLE, READERS_VARIABLE = "LESION_BOOK_DATA", "LESION_BOOK_READER_FILES"
 
 
 def main(arguments=None):
@@ -113,25 +113,25 @@ def _book(options):
 def _run_workflow(options, folder, parameters):
     # The classic half of the classification is run first, because the GAN is trained on the group that it chooses.
     classic = {"05_classification_classic": parameters["05_classification"] | {"arms": ["real", "classic"]}}
-    data = parameters["01_data"]["data"]
+    data, answers = parameters["01_data"]["data"], parameters["08_reader_study"]["reader_files"]
     for name, values in (parameters | classic).items():
-        # The path of the user's table stays out of the run's folder: it reaches 01_data by the environment.
-        values = {key: value for key, value in values.items() if key != "data"}
+        # Paths of the user's files stay out of the run's folder: they reach their notebooks by the environment.
+        values = {key: value for key, value in values.items() if key not in settings.PATHS}
         write_text(folder / "parameters" / f"{name}.yml", yaml.safe_dump(values, sort_keys=False))
-    # What the workflow watches in its place, so that an edited table is read again.
-    content = Path(data).read_bytes() if data else b""
-    write_text(folder / "parameters" / "table.txt", hashlib.sha256(data.encode() + content).hexdigest() + "\n")
+    # What the workflow watches in their place, so that an edited table, or further answers, are read again.
+    for name, files in (("table", [data] if data else []), ("readers", answers)):
+        write_text(folder / "parameters" / f"{name}.txt", _digest([settings.run_folder(file) for file in files]) + "\n")
     (folder / ERROR_FILE).unlink(missing_ok=True)
     own = settings.read_settings(options.settings) if options.settings else {}
+    own = {key: value for key, value in own.items() if key not in settings.PATHS}
     provenance.record(folder, options.profile, options.label, own)
+    environment = os.environ | _terminal() | {DATA_VARIABLE: data, READERS_VARIABLE: json.dumps(answers)}
     started = time.monotonic()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(settings.ROOT / "Snakefile"), "--directory", str(folder)]
     # We hold the run's own lock, so one that Snakemake finds was left by a killed process.
     subprocess.run([*snakemake, "--unlock"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     run = [*snakemake, "--cores", str(options.cores), "--rerun-incomplete", "--quiet", "rules", "host"]
-    code = subprocess.run(
-        [*run, "--config", f"cores={options.cores}"], env=os.environ | _terminal() | {DATA_VARIABLE: data}, check=False
-    ).returncode
+    code = subprocess.run([*run, "--config", f"cores={options.cores}"], env=environment, check=False).returncode
     error = folder / ERROR_FILE
     if error.exists():
         print(f"\nerror: {error.read_text(encoding='utf-8')}", file=sys.stderr)
@@ -140,6 +140,12 @@ def _run_workflow(options, folder, parameters):
         minutes = (time.monotonic() - started) / 60
         print(f"The book is at {os.path.relpath(folder / 'html' / 'index.html')} ({minutes:.1f} minutes)")
     return code
+
+
+def _digest(paths):
+    """Return a fingerprint of files: their paths, and what is in those that are there."""
+    contents = [path.read_bytes() for path in paths if path.is_file()]
+    return hashlib.sha256(b"".join([*map(os.fsencode, paths), *contents])).hexdigest()
 
 
 def _terminal():
@@ -152,9 +158,12 @@ def _notebook(options):
     from papermill.exceptions import PapermillExecutionError
 
     parameters = settings.read_settings(options.file)
-    if "data" in settings.notebook_defaults(options.source):
+    defaults = settings.notebook_defaults(options.source)
+    if "data" in defaults:
         parameters.setdefault("data", os.environ.get(DATA_VARIABLE, ""))
-    settings.check_parameters(parameters, settings.notebook_defaults(options.source), str(options.file))
+    if "reader_files" in defaults:
+        parameters.setdefault("reader_files", json.loads(os.environ.get(READERS_VARIABLE, "[]")))
+    settings.check_parameters(parameters, defaults, str(options.file))
     # The number of threads changes the last bits of sums in linear algebra, so it is fixed for every kernel. TensorFlow has one.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(options.threads)

@@ -107,7 +107,8 @@ def draw_workflow():
     with tempfile.TemporaryDirectory() as folder:
         # Every run has a file of parameters for each notebook; here it is enough that they are there.
         (Path(folder) / "parameters").mkdir()
-        for name in [*(f"{notebook}.yml" for notebook in notebooks()), "05_classification_classic.yml", "table.txt"]:
+        others = ("05_classification_classic.yml", "table.txt", "readers.txt")
+        for name in [*(f"{notebook}.yml" for notebook in notebooks()), *others]:
             (Path(folder) / "parameters" / name).touch()
         result = subprocess.run(
             [*command, "--directory", folder, "--config", "cores=1"], text=True, capture_output=True, check=True

@@ -17,7 +17,7 @@ from .errors import PublishError
 from .files import atomic_path, write_text
 from .publish_images import squeeze_pictures, text_of, without_images
 from .rendering import PUBLISHED, published_run
-from .settings import PROFILES, ROOT, require
+from .settings import PATHS, PROFILES, ROOT, require
 
 #: Profiles whose numbers mean something.
 ALLOWED = tuple(name for name in PROFILES if name != "smoke")
@@ -82,7 +82,7 @@ def publish(folder, profile, parameters, *, published=PUBLISHED, answer=ANSWER, 
     texts = tables | {"provenance.json": json.dumps(facts, indent=1, ensure_ascii=False) + "\n"}
     texts |= {f"notebooks/{name}.ipynb": json.dumps(one, indent=1, ensure_ascii=False) + "\n" for name, one in notebooks.items()}
     for name, own in parameters.items():
-        own = {key: value for key, value in own.items() if key not in checks.PATHS}
+        own = {key: value for key, value in own.items() if key not in PATHS}
         texts[f"parameters/{name}.yml"] = yaml.safe_dump(own, sort_keys=False)
     originals, places = checks.original_names(folder), sorted({str(root), str(Path.home()), sys.prefix} - {"/"})
     for name, text in texts.items():

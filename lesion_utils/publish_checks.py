@@ -9,12 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from . import provenance
-from .settings import ROOT
+from .settings import PATHS, ROOT
 
 #: An absolute path of some machine; the character before it keeps parts of web addresses out.
 MACHINE_PATH = re.compile(r"(?<![\w.:/~-])(?:/(?:home|root|tmp|work|mnt|opt|srv|usr|var|Users|private)/|[A-Z]:\\\\?Users)\S*")
-#: Parameters whose values name files of the user; an executed notebook does not keep them.
-PATHS = ("data", "reader_files")
 #: Columns of key.csv that hold the numbers of the book, not the ids of the table.
 ANONYMOUS = ("lesion", "patient")
 AGAIN = "run `make book` again"

@@ -18,6 +18,8 @@ CLONE = (PACKAGE.parent / "Snakefile").is_file()
 ROOT = PACKAGE.parent if CLONE else PACKAGE
 #: Names of the profiles, from the smallest to the paper's.
 PROFILES = ("smoke", "quick", "standard", "paper")
+#: Parameters whose values name files of the user; no file of a run holds them.
+PATHS = ("data", "reader_files")
 #: What the parameter ``precision`` may be.
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 

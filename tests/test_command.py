@@ -190,10 +190,14 @@ def test_help_names_every_command(capsys):
         assert f"-m lesion_utils {verb} $(BOOK_OPTIONS)" in makefile
 
 
-def test_no_file_of_a_run_holds_the_path_of_the_table(monkeypatch, tmp_path):
+def test_no_file_of_a_run_holds_the_paths_of_the_table_and_of_readers_answers(monkeypatch, tmp_path):
     table = tmp_path / "Jane_Doe_1970" / "lesions.csv"
     table.parent.mkdir()
     table.write_text("lesion_id,patient_id,image,mask,kind\n", encoding="utf-8")
+    answers = [str(table.with_name("Dr_John_Doe.csv")), "readers/Dr_John_Doe.csv"]
+    Path(answers[0]).write_text("answers")
+    own = tmp_path / "own.yml"
+    own.write_text(yaml.safe_dump({"reader_files": answers, "data": str(table), "folds": 3}))
     environments, run = [], subprocess.run
 
     def instead_of_snakemake(words, env=None, **kwargs):
@@ -205,12 +209,25 @@ def test_no_file_of_a_run_holds_the_path_of_the_table(monkeypatch, tmp_path):
     monkeypatch.setattr(command.subprocess, "run", instead_of_snakemake)
     name = f"test-privacy-{os.getpid()}"
     folder = RUNS / name
+    words = ["book", "--profile", "smoke", "--data", str(table), "--label", "kind", "--name", name, "--settings", str(own)]
     try:
-        code = command.main(["book", "--profile", "smoke", "--data", str(table), "--label", "kind", "--name", name])
+        code = command.main(words)
         written = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file()}
+        Path(answers[0]).write_text("other answers")
+        assert command.main(words) == 0
+        changed = {path for path, text in written.items() if path.read_text(encoding="utf-8") != text}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     assert code == 0
     assert {"01_data.yml", "provenance.json"} <= {path.name for path in written}
-    assert not [path for path, text in written.items() if "Jane_Doe" in text]
+    assert not [path for path, text in written.items() if "Jane_Doe" in text or "Dr_John" in text]
+    assert {path.name for path in changed} == {"readers.txt"}, "what the workflow watches in the place of the answers"
     assert environments[-1][command.DATA_VARIABLE] == str(table)
+    assert json.loads(environments[-1][command.READERS_VARIABLE]) == answers
+
+
+def test_readers_files_reach_a_notebook_by_the_environment(tmp_path, own_environment, monkeypatch):
+    monkeypatch.setenv(command.READERS_VARIABLE, json.dumps(["readers/dr_jane_doe.csv", "b.csv"]))
+    code, output = execute(tmp_path, "print(len(reader_files), reader_files[1])")
+    assert code == 0 and nbformat.read(output, 4).cells[-1].outputs[0].text == "2 b.csv\n"
+    assert "jane" not in output.read_text(encoding="utf-8")
