@@ -8,6 +8,7 @@ import pandas as pd
 from .errors import DataError
 from .files import write_csv
 from .pictures import is_picture, read_picture
+from .table import EMPTY, check_class_name
 
 #: Without an outline the lesion is taken to fill this middle part of the shorter side: with a margin of 0.25 diameters on each
 #: side, the ROI is then the whole square.
@@ -49,7 +50,7 @@ def table_from_folders(folder, *, patients=None, one_image_one_patient=False):
     if len({path.parent for path in pictures}) < 2:
         raise DataError(f"{folder} has pictures in fewer than two folders; give each class a folder of its own")
     owner = _owners(Path(patients)) if patients else {}
-    rows, problems = [], []
+    rows, problems = [], _class_problems(sorted({path.parent for path in pictures}))
     for path in pictures:
         image = path.relative_to(folder).as_posix()
         try:
@@ -81,6 +82,19 @@ def table_from_folders(folder, *, patients=None, one_image_one_patient=False):
         raise DataError("\n".join([f"{folder}: {len(problems)} problems; no table was written:", *listed]))
     write_csv(folder / "lesions.csv", pd.DataFrame(rows))
     return folder / "lesions.csv", len(rows)
+
+
+def _class_problems(folders):
+    """Return why folders cannot give their names to classes, as the table would say when it is read."""
+    problems = []
+    for folder in folders:
+        try:
+            check_class_name(folder.name, f"of the folder {folder}")
+        except DataError as error:
+            problems.append(str(error))
+        if folder.name.lower() in EMPTY:
+            problems.append(f"the label '{folder.name}' of the folder {folder} stands for no label; rename the folder")
+    return problems
 
 
 def _owners(path):

@@ -129,6 +129,15 @@ def _check_columns(path, columns, label):
         raise DataError(f"{path}: column '{label}' is no label, it has a meaning of its own; choose another ({there})")
 
 
+def check_class_name(name, place):
+    """Raise DataError if the name of a class, which stands in ``place``, holds characters that it may not."""
+    strange = "".join(sorted(set(CLASS_NAME.sub("", name))))
+    if strange:
+        raise DataError(
+            f"the label '{name}' {place} holds {strange}; write it with letters, digits, spaces and . , : ; ' % ( ) / + - _ only"
+        )
+
+
 def _parse_row(folder, line, cells, label):
     for name in REQUIRED:
         if not cells[name]:
@@ -136,12 +145,7 @@ def _parse_row(folder, line, cells, label):
     value = "" if label is None else plain_number(cells[label])
     if label is not None and value.lower() in EMPTY:
         raise DataError(f"the label in column {label} is empty; fill it in or delete the row")
-    strange = "" if label is None else "".join(sorted(set(CLASS_NAME.sub("", value))))
-    if strange:
-        raise DataError(
-            f"the label '{value}' in column {label} holds {strange}; "
-            "write it with letters, digits, spaces and . , : ; ' % ( ) / + - _ only"
-        )
+    check_class_name(value, f"in column {label}")
     role = cells.get("role", "").lower() or ROLES[0]
     if role not in ROLES:
         raise DataError(f"role '{role}' is unknown; use {', '.join(ROLES)} or leave it empty")

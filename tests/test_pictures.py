@@ -229,6 +229,14 @@ def test_bad_table_of_patients_is_an_error(folders, content, part):
         table_from_folders(folders, patients=folders / "patients.csv")
 
 
+@pytest.mark.parametrize(("name", "words"), [("<b>benign", "holds <>; write it with letters"), ("NaN", "stands for no label")])
+def test_a_folder_that_cannot_name_a_class_is_an_error(folders, name, words):
+    (folders / "benign").rename(folders / name)
+    with pytest.raises(DataError, match=f"the label '{name}' of the folder .*{words}"):
+        table_from_folders(folders, one_image_one_patient=True)
+    assert not (folders / "lesions.csv").exists()
+
+
 def test_one_folder_is_no_classes(folders, tmp_path):
     for path in (folders / "benign").iterdir():
         path.unlink()
