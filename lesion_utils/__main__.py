@@ -182,6 +182,7 @@ def _notebook(options):
                 kernel_name="python3",
                 progress_bar=False,
                 cwd=settings.ROOT,
+                iopub_timeout=600,  # seconds to wait for what a cell printed; the default of 4 ends the run on a busy machine
                 extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # keeps compiled libraries' messages off the page
             )
         _forget_paths(partial, provenance.code_state())
