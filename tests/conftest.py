@@ -1,10 +1,13 @@
-"""Shared by the tests: a small table of lesions with real files behind it, and cohorts and ROIs made of numbers."""
+"""Shared by the tests: a small table of lesions with real files behind it, cohorts and ROIs made of numbers, and Chromium."""
 
 import csv
+import functools
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from browser import chromium, serve
+from rendered import SITE
 
 from lesion_utils.cohort import Cohort
 from lesion_utils.rois import RoiSet
@@ -103,3 +106,35 @@ def random_rois(n, *, classes=2, seed=0):
     images = np.clip(rng.normal((label + 0.5)[:, None, None, None] / classes, 0.05, (n, 64, 64, 1)), 0, 1)
     names = np.array([f"L{number + 1:04d}" for number in range(n)])
     return RoiSet(images.astype(np.float32), label, frozenset(names.tolist()), names)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Return Chromium, started once for all tests."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def address():
+    """Return where the rendered book is served."""
+    with serve(SITE) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def visited(browser, address):
+    """Return a function of page, width and colour scheme that says what is met there; each is visited once."""
+    from visits import visit
+
+    contexts = {}
+
+    @functools.cache
+    def visited(page, width, scheme):
+        if (width, scheme) not in contexts:  # shared by its pages, so that what they have in common is fetched once
+            contexts[width, scheme] = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        return visit(contexts[width, scheme], address, page)
+
+    yield visited
+    for context in contexts.values():
+        context.close()

@@ -1,10 +1,8 @@
 """The rendered book: links, pictures, what a page may say, the tables beside it, and its pages in a real browser.
 
-`make test` renders the smoke book and names its run folder in LESION_BOOK_HTML; any other run can be checked likewise:
-``LESION_BOOK_HTML=runs/quick python -m pytest tests/test_pages.py``.
+Which run that is: see rendered.py.
 """
 
-import os
 import re
 import sys
 from collections import Counter
@@ -14,18 +12,9 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import numpy as np
 import pandas as pd
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import chromium, serve
-from bs4 import BeautifulSoup
+from rendered import CHAPTERS, PAGES, ROOT, RUN, SITE, chapters, needs_run, soup
 
-ROOT = Path(__file__).resolve().parents[1]
-RUN = Path(os.environ["LESION_BOOK_HTML"]).resolve() if os.environ.get("LESION_BOOK_HTML") else None
-pytestmark = pytest.mark.skipif(RUN is None, reason="LESION_BOOK_HTML does not name a run folder (`make test` does)")
-
-SITE = RUN / "html" if RUN else None
-PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html")) if RUN else []
-PAGES = [page for page in PAGES if not page.startswith("_static/")]  # the theme keeps templates there
-CHAPTERS = [page for page in PAGES if page.startswith(("book/", "notebooks/"))]
+pytestmark = needs_run
 VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 
 #: An absolute path of some machine; the character before it keeps parts of web addresses out.
@@ -35,35 +24,23 @@ PREDICTION_COLUMNS = "arm amount test_set seed fold lesion_id patient_id true pr
 RESULT_COLUMNS = "table arm amount test_set label predicted metric value ci_low ci_high n fold seed".split()
 
 
-@pytest.fixture(scope="module")
-def soups():
-    """Return every page, parsed."""
-    return {page: BeautifulSoup((SITE / page).read_text(encoding="utf-8"), "html.parser") for page in PAGES}
-
-
-def anchors(soup):
-    return {element["id"] for element in soup.find_all(id=True)} | {a["name"] for a in soup.find_all("a", attrs={"name": True})}
+def anchors(page):
+    named = {a["name"] for a in soup(page).find_all("a", attrs={"name": True})}
+    return {element["id"] for element in soup(page).find_all(id=True)} | named
 
 
 def test_every_chapter_of_the_table_of_contents_is_rendered():
-    import yaml
-
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    files = [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    assert [file for file in files if f"{file}.html" not in PAGES] == []
-    refresh = BeautifulSoup((SITE / "index.html").read_text(encoding="utf-8"), "html.parser").find(
-        "meta", {"http-equiv": "Refresh"}
-    )
-    assert f"url={toc['root']}.html" in refresh["content"]
+    assert [page for page in chapters() if page not in PAGES] == []
+    assert f"url={chapters()[0]}" in soup("index.html").find("meta", {"http-equiv": "Refresh"})["content"]
 
 
-def test_every_internal_link_and_image_resolves(soups):
-    known = {page: anchors(soup) for page, soup in soups.items()}
+def test_every_internal_link_and_image_resolves():
+    known = {page: anchors(page) for page in PAGES}
     broken = []
     checked = 0
-    for page, soup in soups.items():
-        targets = [element["href"] for element in soup.find_all(["a", "link"], href=True)]
-        targets += [element["src"] for element in soup.find_all(["img", "script", "iframe", "source"], src=True)]
+    for page in PAGES:
+        targets = [element["href"] for element in soup(page).find_all(["a", "link"], href=True)]
+        targets += [element["src"] for element in soup(page).find_all(["img", "script", "iframe", "source"], src=True)]
         for target in targets:
             address, fragment = urldefrag(target)
             if urlsplit(address).scheme or address.startswith("//"):
@@ -81,11 +58,11 @@ def test_every_internal_link_and_image_resolves(soups):
     assert broken == []
 
 
-def test_nothing_is_loaded_from_elsewhere(soups):
+def test_nothing_is_loaded_from_elsewhere():
     outside = [
         f"{page}: {element}"
-        for page, soup in soups.items()
-        for element in soup.find_all(["link", "script", "img", "iframe", "source", "video"])
+        for page in PAGES
+        for element in soup(page).find_all(["link", "script", "img", "iframe", "source", "video"])
         if (address := element.get("src") or element.get("href")) and urlsplit(address).netloc
         if "canonical" not in element.get("rel", [])
     ]
@@ -93,28 +70,26 @@ def test_nothing_is_loaded_from_elsewhere(soups):
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_every_picture_says_what_it_shows(page, soups):
+def test_every_picture_says_what_it_shows(page):
     poor = []
-    for image in soups[page].select("article img"):
+    for image in soup(page).select("article img"):
         alt = image.get("alt", "").strip()
         if len(alt.split()) < 3 or Path(alt).name == Path(image["src"]).name or "_images/" in alt:
             poor.append(f"{image['src']}: alt={alt!r}")
     assert poor == []
 
 
-def test_notebooks_show_pictures(soups):
+def test_notebooks_show_pictures():
     for page in CHAPTERS:
         if page.startswith("notebooks/"):
-            assert soups[page].select("div.cell_output img"), f"{page} shows no figure"
+            assert soup(page).select("div.cell_output img"), f"{page} shows no figure"
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_no_page_keeps_an_error_or_a_warning(page, soups):
-    soup = soups[page]
-    assert [
-        block.get_text()[:300] for block in soup.select(".output.stderr, .output.traceback, .problematic, .system-message")
-    ] == []
-    assert "Traceback (most recent call last)" not in soup.get_text()
+def test_no_page_keeps_an_error_or_a_warning(page):
+    kept = soup(page).select(".output.stderr, .output.traceback, .problematic, .system-message")
+    assert [block.get_text()[:300] for block in kept] == []
+    assert "Traceback (most recent call last)" not in soup(page).get_text()
 
 
 def test_no_file_of_the_site_names_a_place_on_this_machine():
@@ -255,79 +230,40 @@ def test_cross_validation_predicts_every_lesion_once(predictions):
 # --- in a browser --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def address():
-    with serve(SITE) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-MEASURE = """async () => {
-  const images = [...document.querySelectorAll('img')];
-  for (const image of images) { image.loading = 'eager'; }
-  await Promise.allSettled(images.map(image => image.decode()));
-  const width = document.documentElement.clientWidth;
-  return {
-    theme: document.documentElement.dataset.theme,
-    overflow: Math.max(document.documentElement.scrollWidth, document.body.scrollWidth) - width,
-    wide: [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > width + 1)
-      .slice(0, 5).map(e => `${e.tagName}.${e.className}`.slice(0, 80)),
-    unloaded: images.filter(image => image.naturalWidth === 0).map(image => image.src),
-    seeThrough: [...document.querySelectorAll('div.cell_output img')]
-      .filter(image => getComputedStyle(image).backgroundColor !== 'rgb(255, 255, 255)').map(image => image.src),
-    dimmed: images.filter(image => getComputedStyle(image).filter !== 'none').map(image => image.src),
-    text: document.querySelector('article')?.innerText.trim().length ?? 0,
-  };
-}"""
+every_view = pytest.mark.parametrize(("page", "width", "scheme"), [(page, *view) for page in CHAPTERS for view in VIEWS])
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "scheme"), VIEWS)
-@pytest.mark.parametrize("page", CHAPTERS)
-def test_page_in_a_browser(page, width, scheme, browser, address):
-    complaints, outside = [], []
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    try:
-        tab = context.new_page()
-        tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
-        tab.on("request", lambda request: outside.append(request.url) if not ours(request.url, address) else None)
-        tab.goto(address + page, wait_until="load")
-        seen = tab.evaluate(MEASURE)
-        barriers = serious_barriers(tab)
-    finally:
-        context.close()
-    assert complaints == []
-    assert outside == []
-    assert barriers == []
+@every_view
+def test_page_loads_whole_and_asks_no_other_site(page, width, scheme, visited):
+    seen = visited(page, width, scheme)
+    assert seen["complaints"] == []
+    assert seen["outside"] == []
+    assert seen["unloaded"] == []
     assert seen["text"] > 100
     assert seen["theme"] == scheme
-    assert seen["unloaded"] == []
+
+
+@pytest.mark.browser
+@every_view
+def test_page_does_not_scroll_sideways(page, width, scheme, visited):
+    seen = visited(page, width, scheme)
     assert seen["overflow"] <= 0, f"the page scrolls sideways by {seen['overflow']} px; too wide: {seen['wide']}"
-    if scheme == "dark":
-        assert seen["seeThrough"] == []
-        assert seen["dimmed"] == []
 
 
-def serious_barriers(tab):
-    """Return what axe finds on a page that would keep somebody from reading or using it."""
-    found = Axe().run(tab, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
-    return [
-        f"{rule['id']}: {node['html'][:120]} {[check['message'] for check in node['any']]}"
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
+@pytest.mark.browser
+@every_view
+def test_page_has_no_serious_barrier(page, width, scheme, visited):
+    assert visited(page, width, scheme)["barriers"] == []
 
 
-def ours(url, address):
-    return url.startswith((address, "data:", "blob:"))
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_dark_page_neither_dims_a_picture_nor_shows_through_it(page, width, visited):
+    seen = visited(page, width, "dark")
+    assert seen["seeThrough"] == []
+    assert seen["dimmed"] == []
 
 
 @pytest.mark.browser

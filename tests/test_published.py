@@ -1,17 +1,14 @@
 """`make published` on a run that is there: LESION_BOOK_HTML names it, as `make test` does."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from rendered import RUN, soup
 
 from lesion_utils import provenance, publish, publish_checks, rendering, settings
 from lesion_utils.errors import LesionBookError
 from lesion_utils.publish_images import LEFT_OUT, text_of, without_images
-
-RUN = Path(os.environ["LESION_BOOK_HTML"]).resolve() if os.environ.get("LESION_BOOK_HTML") else None
 
 
 def test_nothing_published_is_an_error_that_says_what_to_do(tmp_path):
@@ -81,7 +78,7 @@ def test_published_run_renders_with_both_answers(published, tmp_path):
     welcome = BeautifulSoup((site / "book" / "index.html").read_text(encoding="utf-8"), "html.parser")
     assert welcome.find(id="the-answer-of-this-run") and welcome.find(id="the-answer-on-real-ct")
     assert "No run on real CT has been published" in welcome.get_text() or welcome.find(id="fig-welcome-real-ct")
-    of_run = BeautifulSoup((RUN / "html" / "notebooks" / "05_classification.html").read_text(encoding="utf-8"), "html.parser")
+    of_run = soup("notebooks/05_classification.html")
     again = BeautifulSoup((site / "notebooks" / "05_classification.html").read_text(encoding="utf-8"), "html.parser")
     assert len(again.select("div.cell_output img")) == len(of_run.select("div.cell_output img")) > 0
     text = (site / "book" / "how_to_rerun.html").read_text(encoding="utf-8")

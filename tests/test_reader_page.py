@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pandas as pd
 import pytest
-from browser import chromium, serve
+from browser import serve
 from test_reading import study_of
 
 from lesion_utils import agreement
@@ -19,12 +19,6 @@ pytestmark = pytest.mark.browser
 
 EVIL = "<img src=x onerror=alert(1)>"
 TRICKY = ("</script><script>alert(2)</script>", EVIL, '=HYPERLINK("http://x";"a,b")', "Zyste; grün, „klein“", "l\u2028ine")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

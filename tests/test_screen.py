@@ -1,9 +1,8 @@
 """The rendered book in a reader's hands: what it weighs, what can be searched, taken away, numbered, and reached by keyboard.
 
-Runs on the same rendered book as test_pages.py: see there.
+Runs on the same rendered book as test_pages.py: see rendered.py.
 """
 
-import functools
 import importlib
 import inspect
 import json
@@ -11,24 +10,11 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
-from bs4 import BeautifulSoup
-from test_pages import ROOT, RUN, SITE, address, browser, pytestmark, serious_barriers  # noqa: F401
+from rendered import ROOT, RUN, SITE, chapters, needs_run, soup
+from visits import serious_barriers
 
+pytestmark = needs_run
 WALK = "notebooks/04_acgan.html"
-
-
-@functools.cache
-def soup(page):
-    """Return a page, parsed."""
-    return BeautifulSoup((SITE / page).read_text(encoding="utf-8"), "html.parser")
-
-
-def chapters():
-    """Return the pages in the order of the table of contents."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    files = [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    return [f"{file}.html" for file in files]
 
 
 # --- what the pages hold --------------------------------------------------------------------------------------------
@@ -105,7 +91,7 @@ def test_package_page_has_every_public_name_with_its_first_line_and_its_source()
 
 
 @pytest.fixture
-def open_page(browser, address):  # noqa: F811
+def open_page(browser, address):
     """Return a function that opens a page of the book in a window of its own."""
     contexts = []
 
@@ -121,7 +107,7 @@ def open_page(browser, address):  # noqa: F811
 
 
 @pytest.mark.browser
-def test_welcome_page_and_all_it_loads_is_smaller_than_a_megabyte(browser, address):  # noqa: F811
+def test_welcome_page_and_all_it_loads_is_smaller_than_a_megabyte(browser, address):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     sizes = {}
     tab = context.new_page()
@@ -142,7 +128,7 @@ def test_icons_are_drawn(open_page):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("way", ["served", "as a file"])
-def test_search_finds_a_word_of_the_book(way, open_page, address):  # noqa: F811
+def test_search_finds_a_word_of_the_book(way, open_page, address):
     tab = open_page("search.html?q=hemangioma", address=address if way == "served" else f"{SITE.as_uri()}/")
     tab.wait_for_selector("ul.search li a", timeout=60_000)
     found = [link.get_attribute("href") for link in tab.locator("ul.search li a").all()]
@@ -189,13 +175,8 @@ def test_place_of_the_keyboard_is_seen_on_every_stop(scheme, open_page):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("page", chapters() if RUN else [])
-def test_every_control_can_be_reached_by_keyboard(page, open_page):
-    tab = open_page(page, width=390)
-    out_of_reach = tab.evaluate(
-        """() => [...document.querySelectorAll('article :is(button, summary, input, a[href], [role=button], .toggle-button)')]
-          .filter(e => e.tabIndex < 0 && e.offsetParent !== null).map(e => e.outerHTML.slice(0, 120))"""
-    )
-    assert out_of_reach == []
+def test_every_control_can_be_reached_by_keyboard(page, visited):
+    assert visited(page, 390, "light")["outOfReach"] == []
 
 
 @pytest.mark.browser

@@ -1,22 +1,18 @@
 """The solutions of the exercises, run as a reader finds them, and how exercises look on the page.
 
-`make test` names the smoke run in LESION_BOOK_HTML; any other finished run will do.
+Which run that is: see rendered.py.
 """
 
-import os
 import re
-from pathlib import Path
 
 import pytest
-from browser import chromium, serve
-from bs4 import BeautifulSoup
 from exercises import CELLS, EXERCISES
+from rendered import RUN, needs_run, soup
 
 from lesion_utils import settings
 from lesion_utils.runs import open_run
 
-RUN = Path(os.environ["LESION_BOOK_HTML"]).resolve() if os.environ.get("LESION_BOOK_HTML") else None
-pytestmark = pytest.mark.skipif(RUN is None, reason="LESION_BOOK_HTML does not name a run folder (`make test` does)")
+pytestmark = needs_run
 
 #: Notebooks in the order of the table of contents, in which exercises are numbered.
 ORDER = re.findall(r"file: notebooks/(\w+)", (settings.ROOT / "_toc.yml").read_text(encoding="utf-8"))
@@ -37,7 +33,7 @@ def test_a_solution_runs_and_its_checks_hold(exercise, tmp_path, monkeypatch, ca
 
 @pytest.mark.parametrize("name", CELLS)
 def test_exercises_are_numbered_and_the_time_is_on_the_page(name):
-    page = BeautifulSoup((RUN / "html" / "notebooks" / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+    page = soup(f"notebooks/{name}.html")
     titles = [" ".join(title.get_text().split()) for title in page.select("div.exercise > p.admonition-title")]
     own = [exercise for exercise in EXERCISES if exercise.notebook == name]
     first = 1 + sum(exercise.notebook in ORDER[: ORDER.index(name)] for exercise in EXERCISES)
@@ -47,25 +43,9 @@ def test_exercises_are_numbered_and_the_time_is_on_the_page(name):
     assert "on a GPU: not measured." in text or "without a GPU: not measured." in text or "Not measured in the run" in text
 
 
-OPEN_SOLUTIONS = """() => {
-  for (const button of document.querySelectorAll('div.solution button.toggle-button')) { button.click(); }
-  const width = document.documentElement.clientWidth;
-  return {
-    overflow: Math.max(document.documentElement.scrollWidth, document.body.scrollWidth) - width,
-    open: [...document.querySelectorAll('div.solution .highlight pre')].filter(e => e.getClientRects().length).length,
-    wide: [...document.querySelectorAll('div.exercise *, div.solution *')]
-      .filter(e => e.getBoundingClientRect().right > width + 1).slice(0, 5).map(e => `${e.tagName}.${e.className}`.slice(0, 80)),
-  };
-}"""
-
-
 @pytest.mark.browser
-def test_solutions_open_and_fit_a_telephone():
-    with serve(RUN / "html") as address, chromium() as browser:
-        tab = browser.new_page(viewport={"width": 390, "height": 800})
-        for name in CELLS:
-            tab.goto(f"{address}notebooks/{name}.html", wait_until="load")
-            hidden = tab.locator("div.solution .highlight pre").first.is_visible()
-            seen = tab.evaluate(OPEN_SOLUTIONS)
-            assert not hidden, f"{name}: a solution is open before anyone has asked for it"
-            assert seen["open"] >= 3 and seen["overflow"] <= 0 and seen["wide"] == [], (name, seen)
+@pytest.mark.parametrize("name", CELLS)
+def test_solutions_open_and_fit_a_telephone(name, visited):
+    seen = visited(f"notebooks/{name}.html", 390, "light")["solutions"]
+    assert seen["before"] == 0, "a solution is open before anyone has asked for it"
+    assert seen["open"] >= 3 and seen["overflow"] <= 0 and seen["wide"] == [], seen
