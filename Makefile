@@ -42,7 +42,7 @@ links: .venv/book  ## try every link of the published book that leads elsewhere 
 	@$(RUN) -m lesion_utils links
 
 test: .venv/test lint  ## lint, unit tests, the smoke book and its pages in a browser (NO_BROWSER=1 leaves the browser out)
-	$(RUN) -m pytest -q --ignore=tests/test_pages.py --ignore=tests/test_screen.py --ignore=tests/test_solutions.py
+	$(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") --ignore=tests/test_pages.py --ignore=tests/test_screen.py --ignore=tests/test_solutions.py
 	$(RUN) -m lesion_utils book --profile smoke --name smoke
 	LESION_BOOK_HTML=runs/smoke $(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") tests/test_pages.py tests/test_screen.py tests/test_solutions.py tests/test_published.py
 

@@ -3,7 +3,11 @@
 A cell names its output in its metadata, as figures are named: ``{"mystnb": {"figure": {"name": "tab-arms", "caption": "..."}}}``.
 MyST-NB makes a figure of any such output; here those of tables become tables, with the caption above, and prose refers to them by
 ``{numref}`tab-arms```.
+
+In the cells of these tables a line may end between a number and its interval, not inside either.
 """
+
+import re
 
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
@@ -26,6 +30,28 @@ class NumberTables(SphinxTransform):
                 table = table_output("", *figure.children, **figure.attributes)
                 table.children.sort(key=lambda child: not isinstance(child, nodes.caption))
                 figure.replace_self(table)
+
+
+CELL = re.compile(r"(?<=<td)[^>]*>[^<]+(?=</td>)")
+NUMBER = r"[-+]?\d[\d,.]*(?: ?%)?"
+TOGETHER = re.compile(rf"[\[(]?{NUMBER}(?:,| to) {NUMBER}[\])]?|{NUMBER}")
+
+
+class KeepIntervalsWhole(SphinxTransform):
+    """Put no-break spaces into the numbers and intervals of a notebook's tables: "78.6 % [72.1, 83.9]" has one place to break."""
+
+    default_priority = 5
+
+    def apply(self):
+        """Go through the page's outputs in HTML."""
+        for output in list(self.document.findall(nodes.raw)):
+            if "<table" in output.astext():
+                text = CELL.sub(lambda cell: TOGETHER.sub(_no_break, cell[0]), output.astext())
+                output.children = [nodes.Text(text)]
+
+
+def _no_break(found):
+    return found[0].replace(" ", "&nbsp;")
 
 
 def caption_of(table):
@@ -51,8 +77,9 @@ def visit_citation(translator, node):
 
 
 def setup(app):
-    """Register the node, the transform and the look of references."""
+    """Register the node, the transforms and the look of references."""
     app.add_enumerable_node(table_output, "table", caption_of, html=(visit_table, depart_table))
     app.add_transform(NumberTables)
+    app.add_transform(KeepIntervalsWhole)
     app.add_node(nodes.citation, override=True, html=(visit_citation, HTML5Translator.depart_citation))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
