@@ -68,6 +68,7 @@ class Trainer:
             "momentum": momentum,
             "precision": precision,
         }
+        # What is trained; each training returns a network of the usual layers with its weights.
         self._model = self._new_model(0, fused=True)
         self._optimizer = keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=True)
         self._optimizer.build(self._model.trainable_variables)

@@ -1,10 +1,12 @@
 """Training a DCGAN: one run of the generator a step, the same bits again, and going on where it was cut off."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -327,6 +329,21 @@ def test_half_written_checkpoint_is_never_read(gan, tmp_path, monkeypatch):
         assert len(file["history"]) == 1
     resumed = train(gan, tmp_path / "cut", epochs=3, seed=8)
     pd.testing.assert_frame_equal(resumed.astype(float), train(gan, tmp_path / "whole", epochs=3, seed=8).astype(float))
+
+
+def test_checkpoint_is_written_only_when_its_time_has_come(gan, tmp_path, monkeypatch):
+    real_savez, stored = np.savez, []
+
+    def noted_savez(path, **arrays):
+        stored.append(len(arrays["history"]))
+        real_savez(path, **arrays)
+
+    clock = itertools.count()  # a second passes from look to look: one at the start, one an epoch, one with each checkpoint
+    monkeypatch.setattr(gan_training, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(gan_training, "CHECKPOINT_SECONDS", 2)
+    monkeypatch.setattr(np, "savez", noted_savez)
+    train(gan, tmp_path, epochs=5)
+    assert stored == [2, 4] and not (tmp_path / "checkpoint.npz").exists()
 
 
 # Sampling

@@ -169,9 +169,8 @@ def test_the_secrets_are_in_the_files_that_are_read(tmp_path):
     assert not [text for text in secrets if text.encode() not in everywhere]
 
 
-@pytest.mark.parametrize("number", range(1, 15))
-def test_only_the_first_notebook_can_reach_the_table_or_the_key(number):
-    name = list(settings.notebooks())[number - 1]
+@pytest.mark.parametrize("name", settings.notebooks())
+def test_only_the_first_notebook_can_reach_the_table_or_the_key(name):
     reaches = "data" in settings.notebook_defaults(name)
     source = settings.notebooks()[name].read_text(encoding="utf-8")
     code = "".join(line for cell in json.loads(source)["cells"] if cell["cell_type"] == "code" for line in cell["source"])
