@@ -60,9 +60,10 @@ def write_pages(run, target):
 def made_line(name, made):
     """Return a sentence that marks the numbers as those of a published run."""
     counts = made["counts"]
-    source = f"made {provenance.made_from(made)} in {made['minutes']:.0f} minutes on {made['hardware']}"
+    source = f"made {provenance.made_from(made)} on {made['hardware']}"
     return (
-        f"These are the numbers of the published run `{name}`, {source}: "
+        f"These are the numbers of the published run `{name}`, {source} (its parts took {made['minutes']:.0f} minutes in all, "
+        f"some of them side by side): "
         f"{counts['lesions']} lesions of {counts['patients']} patients ({', '.join(made['classes'])}), and "
         f"{counts['independent_lesions']} lesions of other patients that had no part in any choice."
     )
