@@ -1,10 +1,11 @@
 """Training the CNN: it learns, it repeats itself bit for bit, and it says what went wrong."""
 
+import keras
 import numpy as np
 import pytest
 from conftest import random_rois
 
-from lesion_utils.classifier import Trainer
+from lesion_utils.classifier import NesterovMomentum, Trainer
 from lesion_utils.errors import LesionBookError
 
 SETTINGS = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "momentum": 0.9, "precision": "float32"}
@@ -44,6 +45,20 @@ def test_same_seed_gives_the_same_bits_after_other_trainings(trainer):
     np.testing.assert_array_equal(first.predict(rois.images), again.predict(rois.images))
     assert not same(first, other) and not same(first, trainer.train(rois, seed=6))
     assert same(first, Trainer(2, **SETTINGS).train(rois, seed=4)), "nor does the order of trainings matter"
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_momentum_as_one_operation_is_that_of_keras(nesterov):
+    values = []
+    for kind in (keras.optimizers.SGD, NesterovMomentum):
+        variable = keras.Variable(np.linspace(-1, 1, 7), dtype="float32")
+        optimizer = kind(0.01, momentum=0.9, nesterov=nesterov)
+        for step in range(20):
+            optimizer.apply([keras.ops.sin(keras.ops.arange(7, dtype="float32") + step)], [variable])
+        values.append(variable.numpy())
+        assert int(optimizer.iterations) == 20
+    np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
+    assert np.abs(values[0] - np.linspace(-1, 1, 7)).min() > 1e-3, "and it has moved"
 
 
 def test_earlier_classifiers_keep_their_weights(trainer):
