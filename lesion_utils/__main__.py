@@ -1,12 +1,10 @@
 """The command line: ``python -m lesion_utils COMMAND``; see ``--help``. The Makefile calls most of its commands."""
 
 import argparse
-import contextlib
 import fcntl
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -17,10 +15,6 @@ import yaml
 from . import errors, own_data, provenance, rendering, settings
 from .files import write_text
 from .progress import TERMINAL_VARIABLE
-
-ERROR_FILE = "error.txt"
-#: Carry the paths of the user's table to 01_data and of readers' answers (JSON) to 08_reader_study: no file of a run holds them.
-DATA_VARIABLE, READERS_VARIABLE = "LESION_BOOK_DATA", "LESION_BOOK_READER_FILES"
 
 
 def main(arguments=None):
@@ -121,18 +115,18 @@ def _run_workflow(options, folder, parameters):
     # What the workflow watches in their place, so that an edited table, or further answers, are read again.
     for name, files in (("table", [data] if data else []), ("readers", answers)):
         write_text(folder / "parameters" / f"{name}.txt", _digest([settings.run_folder(file) for file in files]) + "\n")
-    (folder / ERROR_FILE).unlink(missing_ok=True)
+    (folder / settings.ERROR_FILE).unlink(missing_ok=True)
     own = settings.read_settings(options.settings) if options.settings else {}
     own = {key: value for key, value in own.items() if key not in settings.PATHS}
     provenance.record(folder, options.profile, options.label, own)
-    environment = os.environ | _terminal() | {DATA_VARIABLE: data, READERS_VARIABLE: json.dumps(answers)}
+    environment = os.environ | _terminal() | {settings.DATA_VARIABLE: data, settings.READERS_VARIABLE: json.dumps(answers)}
     started = time.monotonic()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(settings.ROOT / "Snakefile"), "--directory", str(folder)]
     # We hold the run's own lock, so one that Snakemake finds was left by a killed process.
     subprocess.run([*snakemake, "--unlock"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     run = [*snakemake, "--cores", str(options.cores), "--rerun-incomplete", "--quiet", "rules", "host"]
     code = subprocess.run([*run, "--config", f"cores={options.cores}"], env=environment, check=False).returncode
-    error = folder / ERROR_FILE
+    error = folder / settings.ERROR_FILE
     if error.exists():
         print(f"\nerror: {error.read_text(encoding='utf-8')}", file=sys.stderr)
         return 2
@@ -154,76 +148,9 @@ def _terminal():
 
 
 def _notebook(options):
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
+    from .execution import execute
 
-    parameters = settings.read_settings(options.file)
-    defaults = settings.notebook_defaults(options.source)
-    if "data" in defaults:
-        parameters.setdefault("data", os.environ.get(DATA_VARIABLE, ""))
-    if "reader_files" in defaults:
-        parameters.setdefault("reader_files", json.loads(os.environ.get(READERS_VARIABLE, "[]")))
-    settings.check_parameters(parameters, defaults, str(options.file))
-    # The number of threads changes the last bits of sums in linear algebra, so it is fixed for every kernel. TensorFlow has one.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = str(options.threads)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    partial = options.output.with_name(f".{options.output.name}")
-    started = time.monotonic()
-    print(f"{options.source.stem} ...", file=sys.stderr, flush=True)
-    run = settings.run_folder(parameters["run"])
-    try:
-        with _native_messages_to(run / "logs" / f"{options.source.stem}.log"):
-            papermill.execute_notebook(
-                options.source,
-                partial,
-                parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                cwd=settings.ROOT,
-                iopub_timeout=600,  # seconds to wait for what a cell printed; the default of 4 ends the run on a busy machine
-                extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # keeps compiled libraries' messages off the page
-            )
-        _forget_paths(partial, provenance.code_state())
-        os.replace(partial, options.output)
-    except PapermillExecutionError as error:
-        names = {cls.__name__ for cls in errors.LesionBookError.__subclasses__()} | {"LesionBookError"}
-        message = error.evalue if error.ename in names else re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback))
-        write_text(run / ERROR_FILE, f"{options.source.name}: {message}\n", mode=0o600)  # it may quote the user's table
-        return 1
-    finally:
-        partial.unlink(missing_ok=True)
-    print(f"{options.source.stem} done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    return 0
-
-
-def _forget_paths(notebook, code):
-    """Note the commit in an executed notebook; remove what papermill notes of this machine and the paths of the user's files."""
-    content = json.loads(notebook.read_text(encoding="utf-8"))
-    content["metadata"]["lesion_book"] = code
-    for name in ("input_path", "output_path", "parameters"):
-        content["metadata"].get("papermill", {}).pop(name, None)
-    for cell in content["cells"]:
-        if "injected-parameters" in cell["metadata"].get("tags", []):
-            cell["source"] = [re.sub(r'^data = ".+"', 'data = "lesions.csv"', line) for line in cell["source"]]
-            cell["source"] = [re.sub(r"^reader_files = \[.+\]", 'reader_files = ["reader.csv"]', line) for line in cell["source"]]
-    notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _native_messages_to(path):
-    """Send what compiled libraries write to standard error, in this process and its kernel, to a log file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sys.stderr.flush()
-    ours = os.dup(2)
-    with open(path, "wb") as log:
-        os.dup2(log.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(ours, 2)
-        os.close(ours)
+    return execute(options.source, options.output, options.file, threads=options.threads)
 
 
 def _render(options):

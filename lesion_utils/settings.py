@@ -20,6 +20,10 @@ ROOT = PACKAGE.parent if CLONE else PACKAGE
 PROFILES = ("smoke", "quick", "standard", "paper")
 #: Parameters whose values name files of the user; no file of a run holds them.
 PATHS = ("data", "reader_files")
+#: Environment variables that carry them: the table to 01_data, readers' answers (JSON) to 08_reader_study.
+DATA_VARIABLE, READERS_VARIABLE = "LESION_BOOK_DATA", "LESION_BOOK_READER_FILES"
+#: In the run's folder: what a failed notebook said.
+ERROR_FILE = "error.txt"
 #: What the parameter ``precision`` may be.
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 

@@ -166,7 +166,7 @@ def test_names_of_readers_files_stay_out_of_the_notebook(tmp_path, own_environme
 def test_notebook_that_fails_leaves_its_message_and_no_output(tmp_path, own_environment, cell, message):
     code, output = execute(tmp_path, cell)
     assert code == 1 and os.listdir(output.parent) == []
-    error = tmp_path / "run" / command.ERROR_FILE
+    error = tmp_path / "run" / settings.ERROR_FILE
     text = error.read_text(encoding="utf-8")
     assert text.startswith("07_small.ipynb: ") and message in text and "\x1b" not in text
     assert ("Traceback" in text) == ("1 / 0" in cell), "a traceback only where the message does not say it all"
@@ -222,12 +222,12 @@ def test_no_file_of_a_run_holds_the_paths_of_the_table_and_of_readers_answers(mo
     assert {"01_data.yml", "provenance.json"} <= {path.name for path in written}
     assert not [path for path, text in written.items() if "Jane_Doe" in text or "Dr_John" in text]
     assert {path.name for path in changed} == {"readers.txt"}, "what the workflow watches in the place of the answers"
-    assert environments[-1][command.DATA_VARIABLE] == str(table)
-    assert json.loads(environments[-1][command.READERS_VARIABLE]) == answers
+    assert environments[-1][settings.DATA_VARIABLE] == str(table)
+    assert json.loads(environments[-1][settings.READERS_VARIABLE]) == answers
 
 
 def test_readers_files_reach_a_notebook_by_the_environment(tmp_path, own_environment, monkeypatch):
-    monkeypatch.setenv(command.READERS_VARIABLE, json.dumps(["readers/dr_jane_doe.csv", "b.csv"]))
+    monkeypatch.setenv(settings.READERS_VARIABLE, json.dumps(["readers/dr_jane_doe.csv", "b.csv"]))
     code, output = execute(tmp_path, "print(len(reader_files), reader_files[1])")
     assert code == 0 and nbformat.read(output, 4).cells[-1].outputs[0].text == "2 b.csv\n"
     assert "jane" not in output.read_text(encoding="utf-8")

@@ -174,7 +174,7 @@ def test_only_the_first_notebook_can_reach_the_table_or_the_key(name):
     reaches = "data" in settings.notebook_defaults(name)
     source = settings.notebooks()[name].read_text(encoding="utf-8")
     code = "".join(line for cell in json.loads(source)["cells"] if cell["cell_type"] == "code" for line in cell["source"])
-    mentions = [word for word in (KEY, command.DATA_VARIABLE, "readers.read_") if word in code]
+    mentions = [word for word in (KEY, settings.DATA_VARIABLE, "readers.read_") if word in code]
     assert (name == "01_data") == reaches == bool(mentions), mentions
 
 

@@ -1,0 +1,106 @@
+"""Executing one notebook with papermill, so that what comes out can be shown to anyone: no path, no message of a library."""
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from . import errors, provenance, settings
+from .files import write_text
+
+
+def execute(source, output, file, *, threads):
+    """Execute a notebook with papermill; its copy with outputs appears whole or not at all.
+
+    Parameters
+    ----------
+    source, output : Path
+        The notebook, and where its executed copy goes.
+    file : Path
+        YAML file with all its parameters; paths of the user's files come from the environment
+        (:data:`settings.DATA_VARIABLE`, :data:`settings.READERS_VARIABLE`).
+    threads : int
+        Of linear algebra in the notebook's kernel.
+
+    Returns
+    -------
+    int
+        Exit code: 1 if a cell failed; its error then stands in the run's :data:`settings.ERROR_FILE`.
+
+    Raises
+    ------
+    SettingsError
+        If a parameter is unknown to the notebook.
+    """
+    parameters = settings.read_settings(file)
+    defaults = settings.notebook_defaults(source)
+    if "data" in defaults:
+        parameters.setdefault("data", os.environ.get(settings.DATA_VARIABLE, ""))
+    if "reader_files" in defaults:
+        parameters.setdefault("reader_files", json.loads(os.environ.get(settings.READERS_VARIABLE, "[]")))
+    settings.check_parameters(parameters, defaults, str(file))
+    # The number of threads changes the last bits of sums in linear algebra, so it is fixed for every kernel. TensorFlow has one.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}")
+    started = time.monotonic()
+    print(f"{source.stem} ...", file=sys.stderr, flush=True)
+    run = settings.run_folder(parameters["run"])
+    try:
+        with _native_messages_to(run / "logs" / f"{source.stem}.log"):
+            papermill.execute_notebook(
+                source,
+                partial,
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=settings.ROOT,
+                iopub_timeout=600,  # seconds to wait for what a cell printed; the default of 4 ends the run on a busy machine
+                extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # keeps compiled libraries' messages off the page
+            )
+        _forget_paths(partial, provenance.code_state())
+        os.replace(partial, output)
+    except PapermillExecutionError as error:
+        names = {cls.__name__ for cls in errors.LesionBookError.__subclasses__()} | {"LesionBookError"}
+        message = error.evalue if error.ename in names else re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback))
+        write_text(run / settings.ERROR_FILE, f"{source.name}: {message}\n", mode=0o600)  # it may quote the user's table
+        return 1
+    finally:
+        partial.unlink(missing_ok=True)
+    print(f"{source.stem} done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return 0
+
+
+def _forget_paths(notebook, code):
+    """Note the commit in an executed notebook; remove what papermill notes of this machine and the paths of the user's files."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    content["metadata"]["lesion_book"] = code
+    for name in ("input_path", "output_path", "parameters"):
+        content["metadata"].get("papermill", {}).pop(name, None)
+    for cell in content["cells"]:
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            cell["source"] = [re.sub(r'^data = ".+"', 'data = "lesions.csv"', line) for line in cell["source"]]
+            cell["source"] = [re.sub(r"^reader_files = \[.+\]", 'reader_files = ["reader.csv"]', line) for line in cell["source"]]
+    notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _native_messages_to(path):
+    """Send what compiled libraries write to standard error, in this process and its kernel, to a log file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    ours = os.dup(2)
+    with open(path, "wb") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
