@@ -38,7 +38,7 @@ class Appearance:
     """Every constant that a calibration may vary; difficulty is how far metastasis and hemangioma overlap."""
 
     cyst: Look = Look(
-        attenuation=(2, 28),
+        attenuation=(2, 30),
         relative=False,
         edge=(0.15, 0.35),
         axis_ratio=(0.75, 1.0),
@@ -57,7 +57,7 @@ class Appearance:
         calcification=(-1, 0),
     )
     metastasis: Look = Look(
-        attenuation=(-72, -24),
+        attenuation=(-74, -24),
         relative=True,
         edge=(0.4, 2.2),
         axis_ratio=(0.65, 1.0),
