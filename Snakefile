@@ -63,7 +63,7 @@ rule classic_groups:
 # The two kinds of GAN do not need each other. One thread each, side by side, is faster than both threads for one after the other.
 rule dcgan:
     input: source("03_dcgan", "diagrams", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/03_dcgan.yml", rules.classic_groups.output
-    output: "book/notebooks/03_dcgan.ipynb", "results/03_dcgan.csv", "predictions/03_dcgan.csv"
+    output: "book/notebooks/03_dcgan.ipynb", "dcgan.json", "results/03_dcgan.csv", "predictions/03_dcgan.csv"
     threads: HALF
     benchmark: "benchmarks/dcgan.tsv"
     shell: execute("03_dcgan", threads=HALF)
@@ -156,7 +156,7 @@ rule better_gans:
 # The simulator makes fresh lesions without end, so this needs phantom too. It also measures the better GAN's true gain.
 rule truth:
     input:
-        source("13_truth", "fresh", "truth", "true_gain", "false_gain", "truth_figures", "phantom", "anatomy", "appearance", *BASE, *NETS),
+        source("13_truth", "fresh", "truth", "true_gain", "false_gain", "further_cohorts", "truth_figures", "phantom", "anatomy", "appearance", "gan_training", "gans", "sampling", *BASE, *NETS),
         "parameters/13_truth.yml", rules.classification.output, rules.better_gans.output,
     output: "book/notebooks/13_truth.ipynb", "results/13_truth.csv"
     threads: THREADS

@@ -1,9 +1,9 @@
 """What a run keeps on disk, and how one notebook finds what an earlier one made.
 
-``runs/<NAME>/`` holds ``cohort.npz``, ``folds.csv`` and ``preparation.json`` (01_data), ``augmentation.json`` (02), the trained
-``classifiers/`` and ``chosen/``, one file an arm, which says what amount the inner folds chose (05), ``dcgan/`` (03), ``acgan/``
-(04) and ``synthetic/`` (both), and ``results/`` and ``predictions/``, one CSV a notebook, which are joined to ``results.csv``
-and ``predictions.csv``.
+``runs/<NAME>/`` holds ``cohort.npz``, ``folds.csv`` and ``preparation.json`` (01_data), ``augmentation.json`` (02),
+``dcgan.json`` (03), the trained ``classifiers/`` and ``chosen/``, one file an arm, which says what amount the inner folds chose
+(05), ``dcgan/`` (03), ``acgan/`` (04) and ``synthetic/`` (both), and ``results/`` and ``predictions/``, one CSV a notebook, which
+are joined to ``results.csv`` and ``predictions.csv``.
 """
 
 import json
@@ -86,6 +86,11 @@ class Run:
     def augmentation(self):
         """``plan``: rotations, flips, translations, scales; ``amount_reading``: as 02_classic_augmentation set them."""
         return self._json("augmentation.json", "02_classic_augmentation")
+
+    @cached_property
+    def dcgan(self):
+        """Settings of the DCGANs and ``classic_amount``, the augmentations they are trained on, as 03_dcgan set them."""
+        return self._json("dcgan.json", "03_dcgan")
 
     @property
     def window(self):

@@ -6,7 +6,7 @@ import numpy as np
 STREAMS = {
     "folds": 1, "augmentation": 2, "group": 3, "classifier": 4, "gan": 5, "sampling": 6, "subcohort": 7,
     "extra": 8, "acgan": 9, "texture": 10, "reading": 11, "detector": 12, "tsne": 13, "fidelity": 14,
-    "controls": 15, "comparison": 16, "truth": 17, "better_gans": 18,
+    "controls": 15, "comparison": 16, "truth": 17, "better_gans": 18, "cohorts": 19,
 }  # fmt: skip
 
 

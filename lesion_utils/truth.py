@@ -107,30 +107,52 @@ def independent_models(run, pool, fresh, amount, models):
     epochs = pool[0].settings["epochs"]
 
     def job(seed):
-        def train(trainer, advance):
-            training, where = training_set(run, seed, amount), f"independent model, amount {amount}, seed {seed}"
-            run.assert_clean(training, fresh.rois, where)
-            arrays = [training.images, training.label]
-            modules = (classifier, networks)
-            key = fingerprint(arrays=arrays, modules=modules, seed=seed, fresh=fresh.key, **trainer.settings)
-            done = [0]
+        def training():
+            return training_set(run, seed, amount)
 
-            def count(epoch, loss):
-                done[0] = epoch
-                advance()
-
-            def fit():
-                number = stream(seed, "classifier", 0)
-                return _named(trainer.train(training, seed=number, on_epoch=count, where=where), fresh)
-
-            named = _keep(run, f"classic_{amount}_seed{seed}_{key}", fit)
-            advance(epochs - done[0])
-            return named
-
-        return train
+        where = f"independent model, amount {amount}, seed {seed}"
+        return naming_job(
+            run, training, fresh, name=f"classic_{amount}", seed=seed, number=stream(seed, "classifier", 0), where=where
+        )
 
     jobs = [job(FIRST_SEED + number) for number in range(models)]
     return np.stack(side_by_side(pool, jobs, total=models * epochs, description=f"{models} classifiers"))
+
+
+def naming_job(run, training, fresh, *, name, seed, number, where):
+    """Return a job for :func:`parallel.side_by_side`: a trainer learns a training set, and names the fresh lesions.
+
+    Parameters
+    ----------
+    run : Run
+        Keeps the predictions, in ``truth/``.
+    training : RoiSet, or function without arguments that returns one
+    fresh : fresh.FreshLesions
+    name, where : str
+        Of the file, and in error messages.
+    seed, number : int
+        Of the file, and of the training.
+    """
+
+    def job(trainer, advance):
+        rois, done = training() if callable(training) else training, [0]
+        run.assert_clean(rois, fresh.rois, where)
+        arrays, modules = [rois.images, rois.label], (classifier, networks)
+        key = fingerprint(arrays=arrays, modules=modules, seed=seed, fresh=fresh.key, **trainer.settings)
+
+        def count(epoch, loss):
+            done[0] = epoch
+            advance()
+
+        named = _keep(
+            run,
+            f"{name}_seed{seed}_{key}",
+            lambda: _named(trainer.train(rois, seed=number, on_epoch=count, where=where), fresh),
+        )
+        advance(trainer.settings["epochs"] - done[0])
+        return named
+
+    return job
 
 
 def _named(trained, fresh):

@@ -19,15 +19,35 @@ def gains_figure(differences, gains, *, margin):
     margin : float
         Drawn as a band around zero, a share of lesions.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.6 * len(gains)))
-    colours = dict(zip(gains, sns.color_palette("colorblind", len(gains)), strict=True))
-    means = [(arm, gain.value, *gain.interval) for arm, gain in gains.items()]
-    draw_differences(axis, means, {arm: ARM_NAMES[arm] for arm in gains}, colours, margin=margin)
-    for number, arm in enumerate(gains):
-        models = 100 * differences[arm].mean(axis=1)
-        axis.plot(models, np.full(len(models), -number - 0.2), ".", color=colours[arm], alpha=0.7)
+    return _gains({ARM_NAMES[arm]: (differences[arm], gain) for arm, gain in gains.items()}, margin)
+
+
+def _gains(rows, margin):
+    """Draw (differences, TrueValue) by name: a small dot for each row of the differences, a large one for the mean."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.6 * len(rows)))
+    colours = dict(zip(rows, sns.color_palette("colorblind", len(rows)), strict=True))
+    means = [(name, gain.value, *gain.interval) for name, (_, gain) in rows.items()]
+    draw_differences(axis, means, {name: name for name in rows}, colours, margin=margin)
+    for number, (name, (differences, _)) in enumerate(rows.items()):
+        dots = 100 * differences.mean(axis=1)
+        axis.plot(dots, np.full(len(dots), -number - 0.2), ".", color=colours[name], alpha=0.7)
     axis.set_xlabel("true accuracy minus that of classic, points")
     return figure
+
+
+def cohorts_figure(own, own_gain, others, other_gain, *, margin):
+    """Draw one arm's true gain in the run's own cohort and on further cohorts, in points.
+
+    Parameters
+    ----------
+    own, others : (m, n), (C, n)
+        Difference of correctness on each fresh lesion: of each model of the run, and of each further cohort.
+    own_gain, other_gain : true_gain.TrueValue
+    margin : float
+        Drawn as a band around zero, a share of lesions.
+    """
+    rows = {"this run's cohort": (own, own_gain), f"{len(others)} further cohorts": (others, other_gain)}
+    return _gains(rows, margin)
 
 
 def false_gains_figure(experiments, *, lesions, amounts, paper):

@@ -36,7 +36,7 @@ class Work:
     control_images : int
         CNN training images of 11_controls, at the largest amounts.
     truth_images : int
-        CNN training images of 13_truth: models of the classic arm on further deals of the patients.
+        CNN training images of 13_truth: models of the classic arm on further deals of the patients, and those of further cohorts.
     judge_images : int
         CNN training images of 03_dcgan: synthetic ROIs alone.
     detector_images : int
@@ -46,13 +46,13 @@ class Work:
     kept_units : int
         Classifiers whose networks stay on the disk: those of 05_classification that are no inner ones.
     gan_steps, gan_units : int
-        Of DCGAN training.
+        Of DCGAN training, on further cohorts too.
     acgan_steps, acgan_units : int
         Of ACGAN training.
     samples : int
         Synthetic ROIs drawn.
     fresh_lesions : int
-        Lesions that 13_truth simulates.
+        Lesions that 13_truth simulates, further cohorts included.
     better : BetterWork
         Of 14_better_gans.
     optimum : int
@@ -188,27 +188,34 @@ def count_work(parameters, lesions):
     detected = 2 * min(reader["machine_rois"], group(optimum))  # as many real as synthetic ones
     controls = len(control["only_controls"] or ARMS) * len(control["seeds"]) * folds
     truth = parameters["13_truth"]
-    models = 0 if parameters["01_data"]["data"] else truth["models"]  # only a simulated cohort has fresh lesions
+    simulated = not parameters["01_data"]["data"]  # only then are there fresh lesions
+    models = truth["models"] if simulated else 0
+    # Each further cohort trains a DCGAN a class and the CNN twice; the last epoch and the largest amount are assumed.
+    further = truth["cohorts"] if simulated and "dcgan" in cnn["arms"] else 0
+    largest = max(cnn["added_per_class"], default=0)
+    further_images = [group(amount) * number / cohort for number in lesions.cohort]
     return Work(
         classic_images=round(classic_images),
         added_images=round(added_images),
         control_images=round(controls * control["epochs"] * max(added_groups, default=group(optimum))),
-        truth_images=round(models * truth["epochs"] * group(optimum)),
+        truth_images=round(truth["epochs"] * (models * group(optimum) + further * (group(optimum) + group(optimum, largest)))),
         judge_images=judges * gan["judge_epochs"] * gan["judge_per_class"] * classes,
         detector_images=round(folds * reader["detector_epochs"] * detected),
         classic_units=classic_units,
         added_units=added_units,
         control_units=controls,
-        truth_units=models,
+        truth_units=models + 2 * further,
         judge_units=judges,
         kept_units=len(cnn["seeds"]) * folds * (len(classic_groups) + added_arms * len(added_groups)),
-        gan_steps=sum(dcgan.steps(number) for number in images),
-        gan_units=dcgan.units * len(chosen),
+        gan_steps=sum(dcgan.steps(number) for number in images)
+        + further * gan["epochs"] * sum(max(1, int(number / gan["batch_size"] + 1e-9)) for number in further_images),
+        gan_units=dcgan.units * len(chosen) + further * classes,
         acgan_steps=acgan_work.steps(group(acgan_amount)),
         acgan_units=acgan_work.units,
         samples=round(dcgan.draws * epochs_drawn(gan) * len(chosen) * gan["samples_per_class"])
-        + round(acgan_work.draws * epochs_drawn(acgan) * classes * acgan["samples_per_class"]),
-        fresh_lesions=truth["fresh_lesions"] if models else 0,
+        + round(acgan_work.draws * epochs_drawn(acgan) * classes * acgan["samples_per_class"])
+        + further * classes * largest,
+        fresh_lesions=truth["fresh_lesions"] + further * cohort if models else 0,
         better=count_better(parameters["14_better_gans"], group, folds=folds, classes=classes, optimum=optimum),
         optimum=optimum,
     )

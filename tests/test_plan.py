@@ -19,9 +19,9 @@ PAPER_LESIONS = Lesions((53, 64, 65), 78, 900)
 
 
 def parameters(profile="paper", **changes):
-    """Return a profile's parameters with some changed: ``n03__epochs`` is ``epochs`` of notebook 03."""
+    """Return a profile's parameters, without further cohorts, with some changed: ``n03__epochs`` is ``epochs`` of notebook 03."""
     values = run_parameters(profile)
-    for key, value in changes.items():
+    for key, value in ({"n13__cohorts": 0} | changes).items():
         number, name = key[1:].split("__")
         (notebook,) = [notebook for notebook in values if notebook.startswith(number)]
         assert name in values[notebook], name
@@ -58,6 +58,17 @@ def test_work_of_the_paper_counted_by_hand():
     assert (work.gan_units, work.acgan_units) == (18, 6)
     assert (work.classic_units, work.added_units, work.control_units, work.judge_units) == (54, 2 * 54 + 2 * 12, 18, 3)
     assert work.kept_units == 27 + 3 * 18
+
+
+def test_work_of_further_cohorts_counted_by_hand():
+    alone, work = (count_work(parameters(n13__cohorts=cohorts), PAPER_LESIONS) for cohorts in (0, 8))
+    assert work.gan_steps - alone.gan_steps == 8 * 70 * (1491 // 64 + 1800 // 64 + 1829 // 64)
+    assert (work.gan_units - alone.gan_units, work.truth_units - alone.truth_units) == (24, 16)
+    # The CNN without synthetic ROIs, and with 4,000 a class.
+    assert work.truth_images - alone.truth_images == round(8 * 150 * (2 * (2 * 182 / 3 + 5000) + 12_000))
+    assert work.samples - alone.samples == 8 * 3 * 4000 and work.fresh_lesions - alone.fresh_lesions == 8 * 182
+    without = count_work(parameters(n13__cohorts=8, n05__arms=["classic"]), PAPER_LESIONS)
+    assert without.gan_steps == alone.gan_steps, "without the DCGANs' arm there is nothing to compare"
 
 
 def test_work_of_the_better_gans_counted_by_hand():

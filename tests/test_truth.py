@@ -9,7 +9,7 @@ import pytest
 from conftest import round_lesions
 from scipy.stats import norm, t
 
-from lesion_utils import false_gain, fresh, phantom, scores, settings, true_gain, truth, truth_figures
+from lesion_utils import false_gain, fresh, further_cohorts, phantom, scores, settings, true_gain, truth, truth_figures
 from lesion_utils.classifier import Trainer
 from lesion_utils.errors import DataError, LeakError, SettingsError
 from lesion_utils.experiment import load_classifier, train_and_predict
@@ -253,6 +253,86 @@ def test_rows_of_the_true_gain():
     assert table.set_index("metric")["value"].isna()["seeds_for_one_point"], "patients alone make it wider"
 
 
+# Further cohorts
+
+
+TINY_GAN = {
+    "generator_width": 16, "discriminator_width": 4, "batch_size": 8, "learning_rate": 0.001, "beta_1": 0.0,
+    "generator_updates": 1, "noise": "uniform", "precision": "float32", "classic_amount": None,
+}  # fmt: skip
+
+
+def test_further_cohorts_are_of_other_patients_each_and_prepared_as_the_run(run):
+    first, again, second, other = (
+        further_cohorts.further_run(run, number, seed=seed) for number, seed in [(0, 0), (0, 0), (1, 0), (0, 1)]
+    )
+    cohorts = [run.everything, *(further.cohort for further in (first, second, other))]
+    slices = [image.tobytes() for cohort in cohorts for image in cohort.slices]
+    assert len(set(slices)) == len(slices) and first.cohort.slices[0].tobytes() == again.cohort.slices[0].tobytes()
+    for further in (first, second, other):
+        assert np.bincount(further.cohort.label).tolist() == np.bincount(run.cohort.label).tolist()
+        assert (further.preparation, further.augmentation) == (run.preparation, run.augmentation)
+        assert set(further.folds(0)) == {0, 1, 2} and not len(further.test) and not len(further.extra)
+        training, test = further.fold_sets(further_cohorts.SEED, further_cohorts.FOLD, 6)
+        assert not training.patients & test.patients and len(training) + len(test) == 24 + 6
+
+
+def test_what_the_folds_chose_most_often_is_usual(run):
+    choices = [{"amount": amount, "epoch": epoch, "unit": ""} for amount, epoch in [(60, 2), (30, 1), (30, 2)]]
+    run.choose("dcgan", {(0, fold): choice for fold, choice in enumerate(choices)})
+    assert further_cohorts.usual_choices(run) == {"amount": 12, "epoch": 2, "per_class": 10}
+
+
+def test_experiments_on_further_cohorts_are_made_once_and_refused_a_leak(run, lesions, monkeypatch):
+    run.choose("dcgan", {(0, fold): {"amount": 15, "epoch": 1, "unit": ""} for fold in range(3)})
+    write_json(run.folder / "dcgan.json", TINY_GAN)
+    own, pool, trained = Run(run.folder), [Trainer(3, **SETTINGS)], []
+    train = Trainer.train
+    monkeypatch.setattr(Trainer, "train", lambda self, rois, **words: trained.append(rois) or train(self, rois, **words))
+    named = further_cohorts.predictions(own, lesions, pool, cohorts=2, seed=3)
+    assert named.shape == (2, 2, 48) and named.max() < 3
+    cohorts = [further_cohorts.further_run(own, number, seed=3) for number in range(2)]
+    for further, without, with_images in zip(cohorts, trained[::2], trained[1::2], strict=True):
+        group, test = further.fold_sets(0, 0, 12)
+        np.testing.assert_array_equal(without.images, group.images)
+        np.testing.assert_array_equal(with_images.images[: len(group)], group.images)
+        assert np.bincount(with_images.label[len(group) :]).tolist() == [5, 5, 5]
+        assert with_images.patients == group.patients and not with_images.patients & test.patients
+    again = further_cohorts.predictions(own, lesions, pool, cohorts=2, seed=3)
+    np.testing.assert_array_equal(again, named)
+    assert len(trained) == 4, "what is finished is taken up"
+    leaked = replace(lesions, rois=replace(lesions.rois, patients=cohorts[0].originals.patients))
+    with pytest.raises(LeakError, match="arm classic"):
+        further_cohorts.predictions(own, leaked, pool, cohorts=2, seed=3)
+    with pytest.raises(SettingsError, match="'cohorts' is 1"):
+        further_cohorts.predictions(own, lesions, pool, cohorts=1, seed=3)
+
+
+def test_the_interval_over_cohorts_is_students_with_the_patients_share():
+    rng = np.random.default_rng(0)
+    values, patient = crossed(4, 300, 0.03, 0.2)
+    gain = further_cohorts.gain_over_cohorts(values, patient)
+    half = np.hypot(t.ppf(0.975, 3) * 0.03 / 2, norm.ppf(0.975) * 0.2 / np.sqrt(300))
+    assert gain.value == pytest.approx(0.05) and gain.from_seeds
+    assert gain.interval == pytest.approx((0.05 - half, 0.05 + half), abs=1e-6)
+    hits = 0
+    for _ in range(400):
+        cohorts = 0.02 + 0.03 * rng.standard_normal((3, 1)) + 0.3 * rng.standard_normal((1, 100))
+        low, high = further_cohorts.gain_over_cohorts(cohorts, np.arange(100)).interval
+        hits += low <= 0.02 <= high
+    assert 0.92 <= hits / 400 <= 1, "it holds the truth as often as it says, with three cohorts"
+
+
+def test_rows_of_the_gain_over_cohorts():
+    values, patient = crossed(3, 50, 0.02, 0.02)
+    table = scores.results_frame(further_cohorts.rows_of(values, further_cohorts.gain_over_cohorts(values, patient)))
+    assert set(table["table"]) == {"cohorts"} and set(table["arm"]) == {"dcgan"}
+    pooled = table[table["seed"] == "all"].set_index("metric")
+    assert pooled.loc["accuracy_difference", "value"] == pytest.approx(0.05)
+    assert pooled.loc["cohorts_for_one_point", "value"] >= 2
+    assert table[table["seed"] != "all"]["value"].tolist() == pytest.approx(values.mean(axis=1).tolist())
+
+
 # False gains
 
 
@@ -367,6 +447,11 @@ def test_figures_show_every_model_and_the_papers_gain():
     figure = truth_figures.gains_figure(dict.fromkeys(gains, values), gains, margin=0.01)
     dots = [line for line in figure.axes[0].lines if line.get_marker() == "."]
     assert len(dots) == 2 and dots[0].get_xdata() == pytest.approx(100 * values.mean(axis=1))
+    plt.close(figure)
+    figure = truth_figures.cohorts_figure(values, gains["dcgan"], values[:2], gains["acgan"], margin=0.01)
+    dots = [line for line in figure.axes[0].lines if line.get_marker() == "."]
+    assert [len(line.get_xdata()) for line in dots] == [3, 2]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["this run's cohort", "2 further cohorts"]
     plt.close(figure)
     found = false_gain.Experiments(np.array([2, 4, 13]) / 182, np.array([-2, 0, 1]) / 182)
     figure = truth_figures.false_gains_figure(found, lesions=182, amounts=6, paper=13 / 182)
