@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from . import errors, own_data, provenance, rendering, settings
-from .files import write_text
+from .files import leave_error, remove_leftovers, require_writable, write_text
 from .progress import TERMINAL_VARIABLE
 
 
@@ -95,16 +95,17 @@ def _parameters(options):
 
 def _book(options):
     folder, parameters = _parameters(options)
-    folder.mkdir(parents=True, exist_ok=True)
+    require_writable(folder)
     with open(folder / ".lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise errors.SettingsError(f"{folder} is being made by another process; wait for it, or set NAME=") from error
-        return _run_workflow(options, folder, parameters)
+        return _run_workflow(options, folder, parameters, lock)
 
 
-def _run_workflow(options, folder, parameters):
+def _run_workflow(options, folder, parameters, lock):
+    remove_leftovers(folder)
     # The classic half of the classification is run first, because the GAN is trained on the group that it chooses.
     classic = {"05_classification_classic": parameters["05_classification"] | {"arms": ["real", "classic"]}}
     data, answers = parameters["01_data"]["data"], parameters["08_reader_study"]["reader_files"]
@@ -125,15 +126,19 @@ def _run_workflow(options, folder, parameters):
     # We hold the run's own lock, so one that Snakemake finds was left by a killed process.
     subprocess.run([*snakemake, "--unlock"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     run = [*snakemake, "--cores", str(options.cores), "--rerun-incomplete", "--quiet", "rules", "host"]
-    code = subprocess.run([*run, "--config", f"cores={options.cores}"], env=environment, check=False).returncode
+    run += ["--config", f"cores={options.cores}"]
+    # Snakemake holds the run's lock too: where this process alone was killed, it goes on, and the run must not be made twice.
+    code = subprocess.run(run, env=environment, pass_fds=[lock.fileno()], check=False).returncode
     error = folder / settings.ERROR_FILE
     if error.exists():
         print(f"\nerror: {error.read_text(encoding='utf-8')}", file=sys.stderr)
         return 2
-    if code == 0:
-        minutes = (time.monotonic() - started) / 60
-        print(f"The book is at {os.path.relpath(folder / 'html' / 'index.html')} ({minutes:.1f} minutes)")
-    return code
+    if code:
+        require_writable(folder)  # on a full disk not even the error could be left
+        return code
+    minutes = (time.monotonic() - started) / 60
+    print(f"The book is at {os.path.relpath(folder / 'html' / 'index.html')} ({minutes:.1f} minutes)")
+    return 0
 
 
 def _digest(paths):
@@ -154,7 +159,16 @@ def _notebook(options):
 
 
 def _render(options):
-    rendering.render_run(options.folder)
+    _step(options.folder, rendering.render_run)
+
+
+def _step(folder, work):
+    """Do a part of the workflow that is no notebook; leave its error where the command that started the workflow finds it."""
+    try:
+        work(folder)
+    except errors.LesionBookError as error:
+        leave_error(folder, f"{error}\n")
+        raise
 
 
 def _publish(options):
@@ -178,7 +192,7 @@ def _links(options):
 def _join(options):
     from .runs import join_results
 
-    join_results(options.folder)
+    _step(options.folder, join_results)
 
 
 def _plan(options):

@@ -17,6 +17,10 @@ class MissingInputError(LesionBookError):
     """An earlier notebook has not been run yet; the message says which command makes its output."""
 
 
+class StorageError(LesionBookError):
+    """The disk is full, or a folder cannot be written; what is finished is kept."""
+
+
 class LeakError(LesionBookError):
     """A patient under test would have touched training, selection, normalisation or a GAN."""
 

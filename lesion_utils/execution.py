@@ -11,7 +11,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from . import errors, provenance, settings
-from .files import write_text
+from .files import PARTIAL, leave_error, storage_error
 
 
 def execute(source, output, file, *, threads):
@@ -48,12 +48,12 @@ def execute(source, output, file, *, threads):
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}")
+    partial = output.with_name(f"{PARTIAL}{output.name}")
     started = time.monotonic()
     print(f"{source.stem} ...", file=sys.stderr, flush=True)
-    run = settings.run_folder(parameters["run"])
+    run, message = settings.run_folder(parameters["run"]), None
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         with _native_messages_to(run / "logs" / f"{source.stem}.log"):
             papermill.execute_notebook(
                 source,
@@ -69,11 +69,17 @@ def execute(source, output, file, *, threads):
         os.replace(partial, output)
     except PapermillExecutionError as error:
         names = {cls.__name__ for cls in errors.LesionBookError.__subclasses__()} | {"LesionBookError"}
-        message = error.evalue if error.ename in names else re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback))
-        write_text(run / settings.ERROR_FILE, f"{source.name}: {message}\n", mode=0o600)  # it may quote the user's table
-        return 1
+        message = error.evalue if error.ename in names else error.ename == "OSError" and storage_error(error.evalue, run)
+        message = message or re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback))
+    except OSError as error:
+        message = storage_error(error, output if error.filename in (None, str(partial)) else error.filename)
+        if not message:
+            raise
     finally:
         partial.unlink(missing_ok=True)
+    if message:  # left when the partial notebook is gone: on a full disk there is now room for a line
+        leave_error(run, f"{source.name}: {message}\n")
+        return 1
     print(f"{source.stem} done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return 0
 

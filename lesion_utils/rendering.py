@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import provenance
 from .errors import LesionBookError
-from .files import write_text
+from .files import PARTIAL, storage_error, storage_errors, write_text
 from .settings import ROOT
 
 PUBLISHED = ROOT / "book" / "published"
@@ -29,15 +29,16 @@ def render_run(folder):
     """Render ``runs/<NAME>/html/`` from the executed notebooks in ``runs/<NAME>/book/``."""
     folder = Path(folder)
     made = provenance.read(folder)
-    write_staging(folder / "book", folder, made, provenance.minutes(folder))
-    build_html(folder / "book", folder / "html")
+    with storage_errors(folder):
+        write_staging(folder / "book", folder, made, provenance.minutes(folder))
+        build_html(folder / "book", folder / "html")
 
 
 def render_published(folder, published=PUBLISHED):
     """Render the published run of the simulated cohort, with the chapter on real CT, into a folder; return its index."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _published_staging(published) as staging:
+    with storage_errors(folder), _published_staging(published) as staging:
+        folder.mkdir(parents=True, exist_ok=True)
         build_html(staging, folder / "html")
     return folder / "html" / "index.html"
 
@@ -106,10 +107,10 @@ def write_staging(staging, run, made, parts, published=PUBLISHED):
 
 def build_html(staging, output):
     """Render a staging tree with Jupyter Book, warnings as errors; ``output`` is replaced when that went well."""
-    with tempfile.TemporaryDirectory(dir=output.parent) as build:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=PARTIAL) as build:
         result = _jupyter_book(staging, build, "-W", "-n", "--keep-going", "--quiet")
         if result.returncode:
-            raise LesionBookError(f"the book could not be rendered:\n{result.stdout}")
+            raise storage_error(result.stdout, output) or LesionBookError(f"the book could not be rendered:\n{result.stdout}")
         shutil.rmtree(output, ignore_errors=True)
         os.replace(Path(build) / "_build" / "html", output)
 

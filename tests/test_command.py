@@ -1,5 +1,6 @@
 """The command line: what it refuses before anything runs, and what a bad table leaves behind: a message."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import uuid
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 import yaml
 from conftest import make_table
@@ -17,6 +19,7 @@ from lesion_utils import __main__ as command
 from lesion_utils import settings
 
 RUNS = settings.ROOT / "runs"
+FULL = os.strerror(errno.ENOSPC)
 #: What only a run that got past its input has.
 OUTPUTS = ("cohort.npz", "folds.csv", "results.csv", "predictions.csv", "html", "book", "classifiers", "dcgan")
 
@@ -161,6 +164,7 @@ def test_names_of_readers_files_stay_out_of_the_notebook(tmp_path, own_environme
             "row 3: no such mask; draw it",
         ),
         ("1 / 0", "ZeroDivisionError: division by zero"),
+        (f"raise OSError(28, {FULL!r})", f"run cannot be written ({FULL}); free some space and give the same command again"),
     ],
 )
 def test_notebook_that_fails_leaves_its_message_and_no_output(tmp_path, own_environment, cell, message):
@@ -171,6 +175,18 @@ def test_notebook_that_fails_leaves_its_message_and_no_output(tmp_path, own_envi
     assert text.startswith("07_small.ipynb: ") and message in text and "\x1b" not in text
     assert ("Traceback" in text) == ("1 / 0" in cell), "a traceback only where the message does not say it all"
     assert error.stat().st_mode & 0o077 == 0
+
+
+def test_notebook_that_cannot_be_kept_leaves_its_message_and_no_output(tmp_path, own_environment, monkeypatch):
+    def full(source, partial, *words, **more):
+        partial.write_text("half")
+        raise OSError(errno.ENOSPC, FULL)
+
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    code, output = execute(tmp_path, "1")
+    assert code == 1 and os.listdir(output.parent) == []
+    text = (tmp_path / "run" / settings.ERROR_FILE).read_text(encoding="utf-8")
+    assert text.startswith(f"07_small.ipynb: {output} cannot be written ({FULL}); free some space")
 
 
 def test_unknown_parameter_of_a_notebook_is_an_error(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Training a DCGAN: one run of the generator a step, the same bits again, and going on where it was cut off."""
 
+import errno
 import itertools
 import os
 import signal
@@ -17,7 +18,7 @@ from conftest import random_rois
 
 from lesion_utils import gan_training, gans, networks, sampling
 from lesion_utils.classifier import Trainer
-from lesion_utils.errors import LesionBookError, MissingInputError, SettingsError
+from lesion_utils.errors import LesionBookError, MissingInputError, SettingsError, StorageError
 from lesion_utils.rois import RoiSet
 from lesion_utils.settings import ROOT
 
@@ -309,22 +310,27 @@ def test_training_that_was_killed_ends_with_the_same_bits_in_another_process(gan
         assert_same(*(values(gan_training.load_generator(tmp_path / name, epoch)) for name in ("whole", "cut")))
 
 
-def test_half_written_checkpoint_is_never_read(gan, tmp_path, monkeypatch):
-    """A training killed while it writes leaves the checkpoint before."""
+@pytest.mark.parametrize(
+    ("cause", "raised"),
+    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(errno.ENOSPC, "No space left on device"), StorageError)],
+)
+def test_half_written_checkpoint_is_never_read(gan, tmp_path, monkeypatch, cause, raised):
+    """A training that ends while it writes, stopped or on a full disk, leaves the checkpoint before."""
     real_savez, epochs = np.savez, []
 
     def broken_savez(path, **arrays):
         epochs.append(len(arrays["history"]))
         if len(epochs) == 2:
             path.write_bytes(b"half")
-            raise KeyboardInterrupt
+            raise cause
         real_savez(path, **arrays)
 
     monkeypatch.setattr(np, "savez", broken_savez)
     monkeypatch.setattr(gan_training, "CHECKPOINT_SECONDS", 0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(raised):
         train(gan, tmp_path / "cut", epochs=3, seed=8)
     monkeypatch.undo()
+    assert os.listdir(tmp_path / "cut") == ["checkpoint.npz"]
     with np.load(tmp_path / "cut" / "checkpoint.npz", allow_pickle=False) as file:
         assert len(file["history"]) == 1
     resumed = train(gan, tmp_path / "cut", epochs=3, seed=8)
