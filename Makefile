@@ -17,7 +17,7 @@ IMPORTS := import cv2, highdicom.seg, jupyter_book.cli.main, keras, ipykernel.ke
 	sklearn.manifold, sklearn.model_selection, sklearn.svm, snakemake.cli, statsmodels.api, tensorflow
 
 .DEFAULT_GOAL := help
-.PHONY: help book plan fuzz publish published links test lint bench clean
+.PHONY: help book plan fuzz kills publish published links test lint bench clean
 
 help:  ## say what can be made
 	@echo "make book [PROFILE=quick] [DATA=path/lesions.csv LABEL=column] [SETTINGS=my.yml] [NAME=folder] [CORES=2]"
@@ -41,10 +41,11 @@ published: .venv/book  ## render book/published/ to runs/published/html/index.ht
 links: .venv/book  ## try every link of the published book that leads elsewhere (needs a network)
 	@$(RUN) -m lesion_utils links
 
-test: .venv/test lint  ## lint, unit tests, the smoke book and its pages in a browser (NO_BROWSER=1 leaves the browser out)
+test: .venv/test lint  ## lint, unit tests, the smoke book, its pages in a browser (not with NO_BROWSER=1), three kills
 	$(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") --ignore=tests/test_pages.py --ignore=tests/test_screen.py --ignore=tests/test_solutions.py
 	$(RUN) -m lesion_utils book --profile smoke --name smoke
 	LESION_BOOK_HTML=runs/smoke $(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") tests/test_pages.py tests/test_screen.py tests/test_solutions.py tests/test_published.py
+	$(RUN) tests/kills.py --short --whole runs/smoke
 
 lint: .venv/test  ## style, spelling, and that no notebook holds outputs
 	$(RUN) -m ruff check
@@ -54,6 +55,9 @@ lint: .venv/test  ## style, spelling, and that no notebook holds outputs
 
 fuzz: .venv/test  ## 100,000 damaged files over all readers (COUNT=, SEED=)
 	$(RUN) tests/fuzz.py --count $(or $(COUNT),100000) --seed $(or $(SEED),0) --folder .venv/fuzz
+
+kills: .venv/test  ## kill a smoke run 30 times and compare its numbers with those of one that is left alone (COUNT=, SEED=)
+	$(RUN) tests/kills.py --count $(or $(COUNT),30) --seed $(or $(SEED),0)
 
 bench: .venv/bench  ## speed, side by side with the usual way of doing it, and what bfloat16 costs
 	@for benchmark in classic_augmentation cnn_training bfloat16_accuracy texture tsne; do \

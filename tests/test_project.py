@@ -28,6 +28,7 @@ PROVIDED_BY = {
     "IPython": "ipykernel",
     "nbclient": "papermill",
     "nbformat": "jupyter",
+    "psutil": "ipykernel",
     "skimage": "scikit-image",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
