@@ -123,11 +123,10 @@ def _run_workflow(options, folder, parameters, lock):
     environment = os.environ | _terminal() | {settings.DATA_VARIABLE: data, settings.READERS_VARIABLE: json.dumps(answers)}
     started = time.monotonic()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(settings.ROOT / "Snakefile"), "--directory", str(folder)]
-    # We hold the run's own lock, so one that Snakemake finds was left by a killed process.
-    subprocess.run([*snakemake, "--unlock"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    run = [*snakemake, "--cores", str(options.cores), "--rerun-incomplete", "--quiet", "rules", "host"]
+    # Snakemake's own lock would outlive a killed process. It holds ours instead, which ends with its last holder: where this
+    # process alone was killed, Snakemake goes on, and the run must not be made twice.
+    run = [*snakemake, "--nolock", "--cores", str(options.cores), "--rerun-incomplete", "--quiet", "rules", "host"]
     run += ["--config", f"cores={options.cores}"]
-    # Snakemake holds the run's lock too: where this process alone was killed, it goes on, and the run must not be made twice.
     code = subprocess.run(run, env=environment, pass_fds=[lock.fileno()], check=False).returncode
     error = folder / settings.ERROR_FILE
     if error.exists():
