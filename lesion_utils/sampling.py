@@ -6,8 +6,9 @@ import numpy as np
 from keras import ops
 
 from . import networks
-from .errors import MissingInputError
+from .errors import MissingInputError, SettingsError
 from .files import atomic_path
+from .gan_training import saved_epoch_numbers
 from .gans import draw_noise
 from .rois import RoiSet
 
@@ -84,6 +85,22 @@ def chosen_synthetic(state, gan, seed, fold):
     """
     epoch = state.chosen(gan, seed, fold)["epoch"]
     return load_synthetic(state.synthetic_path(gan, seed, fold, epoch), "notebooks 03_dcgan or 04_acgan (`make book`)")
+
+
+def epochs_to_draw(sample_epochs, epochs, saved_epochs):
+    """Return the saved epochs to draw from: ``sample_epochs``, or all of :func:`gan_training.saved_epoch_numbers` if it is empty.
+
+    Raises
+    ------
+    SettingsError
+        If one of them is not saved: said before anything is trained.
+    """
+    kept = saved_epoch_numbers(epochs, saved_epochs)
+    if missing := sorted(set(sample_epochs) - set(kept)):
+        raise SettingsError(
+            f"parameter 'sample_epochs' holds {missing}, but of {epochs} epochs {kept} are saved; choose among these"
+        )
+    return list(sample_epochs) or kept
 
 
 def drawn_epochs(state, gan, seed, fold):

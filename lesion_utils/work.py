@@ -140,7 +140,7 @@ def count_work(parameters, lesions):
     lesions : Lesions
     """
     from .controls import ARMS
-    from .gan_training import saved_epoch_numbers
+    from .sampling import epochs_to_draw
 
     cnn, gan, acgan, control = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan", "11_controls"))
     folds, classes, cohort = parameters["01_data"]["folds"], len(lesions.cohort), sum(lesions.cohort)
@@ -153,8 +153,7 @@ def count_work(parameters, lesions):
         return cohort * (folds - 1) / folds + amount * reading + added * classes
 
     def epochs_drawn(own):
-        saved = saved_epoch_numbers(own["epochs"], own["saved_epochs"])  # raises if they do not go together
-        return len(own["sample_epochs"] or saved)
+        return len(epochs_to_draw(own["sample_epochs"], own["epochs"], own["saved_epochs"]))  # raises if they do not go together
 
     def trained(groups, tried=()):
         """Return images and units of outer trainings, and of inner ones on the same groups and those tried before."""

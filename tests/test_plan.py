@@ -11,7 +11,7 @@ from lesion_utils import networks, phantom, plan
 from lesion_utils.augment import nested_group
 from lesion_utils.errors import DataError, SettingsError
 from lesion_utils.plan import Rates
-from lesion_utils.settings import run_parameters
+from lesion_utils.settings import PROFILES, run_parameters
 from lesion_utils.splits import patient_folds
 from lesion_utils.work import Lesions, count_lesions, count_work
 
@@ -152,6 +152,13 @@ def test_part_of_the_classes_or_folds():
 def test_saved_epochs_that_cannot_be_are_an_error():
     with pytest.raises(SettingsError, match="saved_epochs"):
         count_work(parameters(n03__saved_epochs=71), PAPER_LESIONS)
+    with pytest.raises(SettingsError, match=r"'sample_epochs' holds \[9\], but of 14 epochs \[3, 6, 8, 11, 14\] are saved"):
+        count_work(parameters(n04__epochs=14, n04__sample_epochs=[9, 14]), PAPER_LESIONS)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profiles_parameters_go_together(profile):
+    assert count_work(run_parameters(profile), PAPER_LESIONS).gan_steps > 0
 
 
 def test_table_is_counted_without_its_images(tmp_path):
