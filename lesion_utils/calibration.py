@@ -1,7 +1,7 @@
 """How near is the simulated cohort to the paper's five results without a GAN? The numbers by which its constants were set.
 
 A candidate appearance is judged by cohorts of its own seeds alone: some to search with, at the small settings of profile quick
-(the arms that train in seconds were looked at with the paper's settings too), and others, drawn once, to confirm at the paper's
+(all arms but classic were looked at with the paper's settings too), and others, drawn once, to confirm at the paper's
 settings. None of them is ever a cohort of the book. Nothing here imports, trains or reads a GAN: the gain from synthetic lesions
 cannot have been tuned.
 """
@@ -27,7 +27,7 @@ from .streams import stream
 from .units import fingerprint
 
 #: Cohort seeds of the search, and of the one confirmation. A test keeps them apart, and from every profile's cohort. Results of
-#: single cohorts spread by 5 points, so a mean needs many; the classic arm, an hour a cohort, is confirmed on the first five.
+#: single cohorts spread by several points, so a mean needs many; the classic arm, by far the longest, is confirmed on five.
 SEARCH_SEEDS = tuple(range(1001, 1011))
 CONFIRMATION_SEEDS = tuple(range(2001, 2016))
 #: What is run on which seeds: the profile whose settings are taken.

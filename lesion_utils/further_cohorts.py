@@ -6,8 +6,6 @@ Amounts and epoch are those that the run's inner folds chose most often. So the 
 decides, and their spread is that of the experiment as a whole.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -23,7 +21,7 @@ from .scores import result_row
 from .settings import threads
 from .splits import patient_folds
 from .streams import stream
-from .true_gain import seeds_needed, true_value
+from .true_gain import TrueValue, components, seeds_needed
 from .units import fingerprint
 
 #: Each further cohort has one repetition, and leaves out one fold.
@@ -158,11 +156,10 @@ def gain_over_cohorts(difference, patient):
         Cohorts take the place of seeds.
     """
     cohorts = len(difference)
-    gain = true_value(difference, patient, np.arange(cohorts), draws=2, seed=0)
-    half = np.hypot(
-        student.ppf(0.975, cohorts - 1) * np.sqrt(gain.seed_variance / cohorts), norm.ppf(0.975) * np.sqrt(gain.patient_variance)
-    )
-    return replace(gain, interval=(gain.value - half, gain.value + half))
+    parts = components(difference, patient, np.arange(cohorts))
+    from_cohorts = student.ppf(0.975, cohorts - 1) * np.sqrt(parts["seed_variance"] / cohorts)
+    half = np.hypot(from_cohorts, norm.ppf(0.975) * np.sqrt(parts["patient_variance"]))
+    return TrueValue(interval=(parts["value"] - half, parts["value"] + half), **parts)
 
 
 def rows_of(difference, gain):

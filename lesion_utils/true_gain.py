@@ -89,6 +89,12 @@ def true_value(values, patient, seeds, *, draws, seed):
         The variance of one seed is that between the means of the seeds; with one seed, that between its models divided by their
         number, as if they were independent. The variance of patients is that of a mean of clusters of unequal size.
     """
+    interval = two_way_interval(values, patient, draws=draws, seed=seed)
+    return TrueValue(interval=interval, **components(values, patient, seeds))
+
+
+def components(values, patient, seeds):
+    """Return all of a :class:`TrueValue` but its interval, by name; arguments as in :func:`true_value`."""
     values, seeds = np.asarray(values, float), np.asarray(seeds)
     by_model, mean = values.mean(axis=1), values.mean()
     several = np.unique(seeds)
@@ -100,8 +106,12 @@ def true_value(values, patient, seeds, *, draws, seed):
     sums, sizes = patient_sums(values.mean(axis=0, keepdims=True), patient)
     rest, people = sums[0] - mean * sizes, len(sizes)
     patient_variance = people / (people - 1) * (rest**2).sum() / sizes.sum() ** 2
-    interval = two_way_interval(values, patient, draws=draws, seed=seed)
-    return TrueValue(float(mean), interval, float(seed_variance), float(patient_variance), len(several) > 1)
+    return {
+        "value": float(mean),
+        "seed_variance": float(seed_variance),
+        "patient_variance": float(patient_variance),
+        "from_seeds": len(several) > 1,
+    }
 
 
 def seeds_needed(seed_variance, patient_variance, half_width=0.01):

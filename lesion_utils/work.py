@@ -207,7 +207,7 @@ def count_work(parameters, lesions):
         judge_units=judges,
         kept_units=len(cnn["seeds"]) * folds * (len(classic_groups) + added_arms * len(added_groups)),
         gan_steps=sum(dcgan.steps(number) for number in images)
-        + further * gan["epochs"] * sum(max(1, int(number / gan["batch_size"] + 1e-9)) for number in further_images),
+        + further * gan["epochs"] * sum(_steps(number, gan["batch_size"]) for number in further_images),
         gan_units=dcgan.units * len(chosen) + further * classes,
         acgan_steps=acgan_work.steps(group(acgan_amount)),
         acgan_units=acgan_work.units,
@@ -218,6 +218,11 @@ def count_work(parameters, lesions):
         better=count_better(parameters["14_better_gans"], group, folds=folds, classes=classes, optimum=optimum),
         optimum=optimum,
     )
+
+
+def _steps(images, batch_size):
+    """Return the steps of one pass through so many images: whole batches, and at least one step."""
+    return max(1, int(images / batch_size + 1e-9))
 
 
 @dataclass(frozen=True)
@@ -237,7 +242,7 @@ class _GanWork:
 
     def steps(self, images):
         """Return the steps of all trainings, if an outer one has so many images."""
-        outer, inner = (max(1, int(number / self.batch_size + 1e-9)) for number in (images, images * self.inner_share))
+        outer, inner = (_steps(number, self.batch_size) for number in (images, images * self.inner_share))
         return self.epochs * (self.outer * outer + self.inner * inner)
 
 
