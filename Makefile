@@ -9,6 +9,8 @@ CONSTRAINTS ?= constraints.txt
 export PYTHON PROFILE DATA LABEL SETTINGS NAME CORES
 
 RUN := .venv/bin/python
+# Two test files at a time; a file's tests share what its fixtures make. More at once want 2 GB of memory each.
+PYTEST = $(RUN) -m pytest -q -n $(or $(CORES),2) --dist loadfile $(if $(NO_BROWSER),-m "not browser")
 BOOK_OPTIONS = --profile "$$PROFILE" $${DATA:+--data "$$DATA"} $${LABEL:+--label "$$LABEL"} \
 	$${SETTINGS:+--settings "$$SETTINGS"} $${NAME:+--name "$$NAME"} $${CORES:+--cores "$$CORES"}
 # These are what the notebooks and the workflow import: one pass proves the installation and compiles just what is used.
@@ -42,9 +44,9 @@ links: .venv/book  ## try every link of the published book that leads elsewhere 
 	@$(RUN) -m lesion_utils links
 
 test: .venv/test lint  ## lint, unit tests, the smoke book, its pages in a browser (not with NO_BROWSER=1), three kills
-	$(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") --ignore=tests/test_pages.py --ignore=tests/test_screen.py --ignore=tests/test_solutions.py
+	$(PYTEST) --ignore=tests/test_pages.py --ignore=tests/test_screen.py --ignore=tests/test_solutions.py
 	$(RUN) -m lesion_utils book --profile smoke --name smoke
-	LESION_BOOK_HTML=runs/smoke $(RUN) -m pytest -q $(if $(NO_BROWSER),-m "not browser") tests/test_pages.py tests/test_screen.py tests/test_solutions.py tests/test_published.py
+	LESION_BOOK_HTML=runs/smoke $(PYTEST) tests/test_pages.py tests/test_screen.py tests/test_solutions.py tests/test_published.py
 	$(RUN) tests/kills.py --short --whole runs/smoke
 
 lint: .venv/test  ## style, spelling, and that no notebook holds outputs
