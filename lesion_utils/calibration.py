@@ -138,16 +138,17 @@ def finished(stage, folder, appearance=None):
 
 
 def save(stage, folder, path=TABLE):
-    """Write every finished cohort of a stage, with the appearance as it is; the other stage's rows stay if they are of it too.
+    """Write every finished cohort of a stage into the table, whose other rows stay if they are of the appearance as it is.
 
-    What is missing is left out.
+    So a stage may be run in parts, on several machines: no folder needs to hold the folds of all. What is missing is left out.
     """
     rows = finished(stage, folder)
     if path.exists():
         before = pd.read_csv(path)
-        kept = before[(before["stage"] != stage) & (before["appearance"] == appearance_key(Appearance()))]
-        rows = pd.concat([kept, rows], ignore_index=True)
-    write_csv(path, rows.sort_values("stage", kind="stable"))
+        rows = pd.concat([before[before["appearance"] == appearance_key(Appearance())], rows], ignore_index=True)
+    rows = rows.drop_duplicates(["stage", "arm", "seed"], keep="last")  # what was made again takes the older one's place
+    rank = {arm: number for number, arm in enumerate(ARMS)}
+    write_csv(path, rows.sort_values(["stage", "seed", "arm"], key=lambda column: column.replace(rank)))
 
 
 def _settings(arm, parameters):

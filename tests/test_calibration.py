@@ -141,6 +141,21 @@ def test_a_stage_is_saved_beside_the_other_and_stale_rows_go(small, tmp_path):
     ]
 
 
+def test_parts_of_a_stage_made_in_several_folders_are_joined(small, tmp_path):
+    path, quiet = tmp_path / "table.csv", {"report": lambda line: None}
+    for folder, arms, seeds in (("one", ["gabor"], [1002]), ("two", ["glcm", "gabor"], [1001]), ("one", ["glcm"], [1002])):
+        calibration.evaluate("search", tmp_path / folder, arms=arms, seeds=seeds, **quiet)
+        calibration.save("search", tmp_path / folder, path)
+    saved = pd.read_csv(path)
+    assert list(zip(saved["seed"], saved["arm"], strict=True)) == [
+        (1001, "gabor"), (1001, "glcm"), (1002, "gabor"), (1002, "glcm"),
+    ]  # fmt: skip
+    saved.assign(correct=0).to_csv(path, index=False)
+    calibration.save("search", tmp_path / "two", path)
+    again = pd.read_csv(path)
+    assert (again["correct"] > 0).tolist() == (saved["correct"].where(saved["seed"] == 1001, 0) > 0).tolist()
+
+
 def test_every_arm_is_trained_and_another_appearance_anew(small, tmp_path):
     lines = []
     rows = calibration.evaluate("search", tmp_path, seeds=[1001], report=lines.append)
