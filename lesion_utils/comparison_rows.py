@@ -6,7 +6,7 @@ import pandas as pd
 from .comparison import corrected_t, fold_differences, holm, mcnemar, one_vote
 from .errors import MissingInputError
 from .power import design_effect, discordant_share, lesions_needed, smallest_detectable_gain
-from .scores import decide, paired_difference, patient_mean, result_row
+from .scores import decide, paired_changes, paired_difference, patient_mean, result_row
 from .selection import naive_amount, of_arm, selected
 
 CROSS_VALIDATION = "cross_validation"
@@ -114,9 +114,10 @@ def _by_test_set(new, old):
 def test_rows(new, old, *, margin, draws, seed):
     """Return rows of results.csv (table ``tests``): one arm against another on each test set.
 
-    ``difference`` has its interval over resampled patients and decides the ``verdict`` (its word is the label, its value the
-    margin). ``mcnemar_gained``, ``_lost`` and ``_p`` are one a seed, by :func:`comparison.one_vote`. ``corrected_t`` and
-    ``corrected_t_p`` are of the cross-validation alone: their correction is for folds that test in turn; n counts the repeats.
+    ``difference`` has its interval over patients and models (:func:`scores.paired_difference`) and decides the ``verdict`` (its
+    word is the label, its value the margin). ``mcnemar_gained``, ``_lost`` and ``_p`` are one a seed, by
+    :func:`comparison.one_vote`. ``corrected_t`` and ``corrected_t_p`` are of the cross-validation alone: their correction is for
+    folds that test in turn; n counts the repeats.
 
     Parameters
     ----------
@@ -193,7 +194,7 @@ def optimism_rows(predictions, honest, *, draws, seed):
 
     In cross-validation the difference is what choosing on the test folds flatters (Cawley & Talbot 2010). On the independent test
     set neither choice has seen the lesions, and the difference says whether the naive amount is better in truth. The intervals
-    resample patients and hold the choices fixed.
+    resample patients and hold the choices and the networks fixed: the optimism is that of this run.
 
     Parameters
     ----------
@@ -211,7 +212,7 @@ def optimism_rows(predictions, honest, *, draws, seed):
             right = own.assign(right=(own["true"] == own["predicted"]).astype(float))
             found = patient_mean(right, "right", draws=draws, seed=seed)
             rows.append(result_row(name, found.value, found.interval, found.lesions, **where | {"amount": at}))
-        found = paired_difference(flattered, part, draws=draws, seed=seed)
+        found = patient_mean(paired_changes(flattered, part), "change", draws=draws, seed=seed)
         rows.append(result_row("optimism", found.value, found.interval, found.lesions, **where | {"amount": amount}))
     return rows
 

@@ -194,6 +194,55 @@ def test_lesions_of_a_patient_that_agree_widen_the_interval():
     assert np.ptp(together.interval) / np.ptp(alone.interval) == pytest.approx(2, rel=0.15)
 
 
+def several(changes, **more):
+    """Return two arms with one model a row of ``changes``: +1 only the new one is right, -1 only the old one, 0 both."""
+    parts = [arms(np.asarray(one) <= 0, np.asarray(one) >= 0) for one in changes]
+    models = [{"fold": number} | {name: values[number] for name, values in more.items()} for number in range(len(changes))]
+    return [pd.concat([part[side].assign(**own) for part, own in zip(parts, models, strict=True)]) for side in (0, 1)]
+
+
+def test_networks_that_differ_widen_the_interval_by_students():
+    """Three networks name 400 lesions: for one the new arm gains 20, for one it loses 4, for one nothing changes."""
+    changes = np.zeros((3, 400), int)
+    changes[0, :20], changes[1, 20:24] = 1, -1
+    by_model = changes.mean(axis=1)
+    found = scores.paired_difference(*several(changes), draws=2000, seed=0)
+    rows = pd.DataFrame({"lesion_id": range(400), "patient_id": range(400), "change": changes.mean(axis=0)})
+    low, high = scores.patient_mean(rows, "change", draws=2000, seed=0).interval
+    reach = 4.302653 * by_model.std(ddof=1) / np.sqrt(3)  # Student's t, 2 degrees of freedom, 97.5 %: printed tables
+    assert found.value == pytest.approx(16 / 1200) and low > 0 > found.interval[0], "over patients alone it would be a gain"
+    halves = found.value - found.interval[0], found.interval[1] - found.value
+    assert halves[0] == pytest.approx(np.hypot(reach, found.value - low), rel=0.03)
+    assert halves[1] == pytest.approx(np.hypot(reach, high - found.value), rel=0.03)
+
+
+def test_folds_that_test_in_turn_are_one_model_and_seeds_are_several():
+    changes = np.zeros(400, int)
+    changes[:30], changes[200:205] = 1, -1
+    new, old = arms(changes <= 0, changes >= 0)
+    fold = np.arange(400) // 200
+    alone = scores.paired_difference(new.assign(fold=fold), old.assign(fold=fold), draws=500, seed=0)
+    assert alone == scores.paired_difference(new, old, draws=500, seed=0), "folds differ in their lesions, not only by chance"
+    seeds = [pd.concat([part.assign(fold=fold, seed=number) for number in range(3)]) for part in (new, old)]
+    assert scores.paired_difference(*seeds, draws=500, seed=0).interval == alone.interval, "seeds that agree widen nothing"
+    apart = seeds[0].assign(predicted=seeds[0]["predicted"].where(seeds[0]["seed"] < 2, "metastasis"))
+    assert np.ptp(scores.paired_difference(apart, seeds[1], draws=500, seed=0).interval) > 5 * np.ptp(alone.interval)
+
+
+def test_interval_holds_the_methods_gain_as_often_as_it_says_where_networks_differ():
+    """Networks gain 2 points, give or take 4: over patients alone most intervals miss that."""
+    rng, held, alone = np.random.default_rng(0), 0, 0
+    for seed in range(100):
+        gains = rng.normal(0.02, 0.04, (3, 1))
+        changes = (rng.random((3, 600)) < 0.15 + gains / 2).astype(int) - (rng.random((3, 600)) < 0.15 - gains / 2)
+        found = scores.paired_difference(*several(changes), draws=200, seed=seed)
+        held += found.interval[0] <= 0.02 <= found.interval[1]
+        rows = pd.DataFrame({"lesion_id": range(600), "patient_id": range(600), "change": changes.mean(axis=0)})
+        low, high = scores.patient_mean(rows, "change", draws=200, seed=seed).interval
+        alone += low <= 0.02 <= high
+    assert held >= 90 > 70 > alone
+
+
 def test_difference_wants_the_same_lesions_once():
     new, old = arms([1, 0, 1], [1, 1, 1])
     with pytest.raises(ValueError, match="do not predict the same lesions"):
