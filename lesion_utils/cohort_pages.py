@@ -1,4 +1,4 @@
-"""What the book says of the published run on real CT: figures and tables, drawn from its ``results.csv`` alone.
+"""What the book says of the published run on real CT: figures and tables, drawn from its results and predictions.
 
 ``book/real_ct.md`` and the welcome page include what is written here. Without a published run, that is one sentence.
 """
@@ -9,9 +9,9 @@ from string import Template
 
 import pandas as pd
 
-from . import provenance
+from . import comparison_rows, provenance
 from .files import atomic_path, write_text
-from .scores import ARM_NAMES, Difference, decide, points
+from .scores import ARM_NAMES, Difference, decide, paired_difference, points
 from .settings import read_settings
 from .summary import Estimate, load_results
 
@@ -36,8 +36,10 @@ def write_pages(run, target):
         write_text(target / "real_ct.md", NONE_YET.format(page="this page") + "\n")
         write_text(target / "real_ct_answer.md", NONE_YET.format(page="[the chapter on real CT](real_ct.md)") + "\n")
         return
-    made, results = provenance.read(run), load_results(run)
-    margin = read_settings(run / "parameters" / "05_classification.yml")["accuracy_margin"]
+    made = provenance.read(run)
+    settings = read_settings(run / "parameters" / "05_classification.yml")
+    margin, draws = settings["accuracy_margin"], settings["bootstrap_draws"]
+    results = with_intervals_anew(load_results(run), pd.read_csv(run / "predictions.csv.xz"), draws)
     controls = results[(results["table"] == "controls") & (results["metric"] == "accuracy_difference")]
     for name, figure in (("answer", answer_figure(results)), ("controls", controls_figure(controls, margin))):
         with atomic_path(target / f"real_ct_{name}.png") as path:
@@ -55,6 +57,37 @@ def write_pages(run, target):
     for page, template in (("real_ct.md", "real_ct.md"), ("real_ct_answer.md", "real_ct_welcome.md")):
         prose = (Path(__file__).parent / template).read_text(encoding="utf-8")
         write_text(target / page, Template(prose).substitute(texts))
+
+
+def with_intervals_anew(results, predictions, draws):
+    """Return results with the interval of every arm's difference from classic computed from the predictions.
+
+    A published run may be older than the book, and the rule of the interval newer: a verdict follows the present rule.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From :func:`summary.load_results`.
+    predictions : DataFrame
+        The run's predictions.csv.
+    draws : int
+        Resamplings of patients.
+    """
+    results, arms = results.copy(), arms_of(results, predictions)
+    told = results["table"].isin(["answer", "controls"]) & (results["metric"] == "accuracy_difference")
+    for index, row in results[told].iterrows():
+        new, old = (part[part["test_set"] == row["test_set"]] for part in (arms[row["arm"]], arms["classic"]))
+        found = paired_difference(new, old, draws=draws, seed=0)
+        results.loc[index, ["value", "ci_low", "ci_high"]] = found.value, *found.interval
+    return results
+
+
+def arms_of(results, predictions):
+    """Return the predictions of every arm at the amounts that its inner folds chose; arguments as above."""
+    choices = {}
+    for row in results[results["metric"] == "chosen_amount"].itertuples():
+        choices.setdefault(row.arm, {})[int(row.seed), int(row.fold)] = {"amount": int(row.value)}
+    return comparison_rows.arms_at_choice(predictions, choices)
 
 
 def made_line(name, made):

@@ -1,14 +1,17 @@
 """`make published` on a run that is there: LESION_BOOK_HTML names it, as `make test` does."""
 
 import json
+import re
 
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from rendered import RUN, soup
 
-from lesion_utils import provenance, publish, publish_checks, rendering, settings
+from lesion_utils import cohort_pages, provenance, publish, publish_checks, rendering, settings
 from lesion_utils.errors import LesionBookError
 from lesion_utils.publish_images import LEFT_OUT, text_of, without_images
+from lesion_utils.summary import load_results
 
 
 def test_nothing_published_is_an_error_that_says_what_to_do(tmp_path):
@@ -48,6 +51,29 @@ def test_readme_shows_the_figure_of_the_published_run():
     run = rendering.published_run("simulated")
     if run is not None:
         assert publish.ANSWER.read_bytes() == (run / "figures" / "answer.png").read_bytes()
+
+
+#: Differences from classic on the independent test set that README states, by cohort of the published run.
+STATED = {
+    "simulated": ("dcgan", "acgan", "classic_extra_real", "more_classic", "placebo"),
+    "table": ("dcgan", "acgan", "better_gan"),
+}
+
+
+@pytest.mark.parametrize("cohort", STATED)
+def test_readme_states_the_differences_that_follow_from_the_published_predictions(cohort):
+    run = rendering.published_run(cohort)
+    if run is None:
+        pytest.skip("no such run is published")
+    drawn = settings.read_settings(run / "parameters" / "05_classification.yml")["bootstrap_draws"]
+    results = cohort_pages.with_intervals_anew(load_results(run), pd.read_csv(run / "predictions.csv.xz"), drawn)
+    told = results[(results["metric"] == "accuracy_difference") & (results["test_set"] == "independent")]
+    told = told[told["table"].isin(["answer", "controls"])].drop_duplicates("arm").set_index("arm")
+    readme = re.sub(r"\s+", " ", (settings.ROOT / "README.md").read_text(encoding="utf-8"))
+    readme = readme.replace(" points (95 % interval ", " (").replace(" points (", " (")
+    for arm in STATED[cohort]:
+        value, low, high = (100 * told.loc[arm, name] for name in ("value", "ci_low", "ci_high"))
+        assert f" {value:.1f} ({low:.1f} to {high:.1f})" in readme, (arm, value, low, high)
 
 
 @pytest.fixture(scope="module")
