@@ -55,6 +55,29 @@ def test_kid_of_like_distributions_is_zero_on_average_however_small_the_sets(siz
     assert biased - 2 * likeness.polynomial_kernel(first, second).mean() > 10 * error
 
 
+def expected_kernel(one, other, d):
+    """Return the mean of (x y / d + 1)^3 over x and y of normal distributions about ``one`` and ``other``, of unit variance.
+
+    The moments of s = x y are those of a normal variable given x, averaged over x: E s = a, E s^2 = d + |one|^2 + |other|^2 + a^2,
+    E s^3 = a^3 + 3 a (|one|^2 + |other|^2 + d + 2), with a = one other.
+    """
+    a, lengths = one @ other, one @ one + other @ other
+    moments = a, d + lengths + a**2, a**3 + 3 * a * (lengths + d + 2)
+    return moments[2] / d**3 + 3 * moments[1] / d**2 + 3 * moments[0] / d + 1
+
+
+@pytest.mark.parametrize(("shift", "n"), [(0.0, 8), (0.7, 8), (1.5, 20)])
+def test_kid_of_gaussians_is_the_closed_form(shift, n):
+    d = 5
+    means = np.linspace(0.2, 0.6, d), np.linspace(0.2, 0.6, d) + shift * np.cos(np.arange(d))
+    within = [expected_kernel(mean, mean, d) for mean in means]
+    expected = sum(within) - 2 * expected_kernel(*means, d)
+    random = np.random.default_rng(1)
+    values = [likeness.kid(*(random.normal(mean, 1, (n, d)) for mean in means)) for _ in range(3000)]
+    assert np.mean(values) == pytest.approx(expected, abs=4 * np.std(values) / np.sqrt(len(values)))
+    assert (expected > 20 * np.std(values) / np.sqrt(len(values))) == (shift > 0), "the shifts are not lost in the noise"
+
+
 def test_kid_grows_with_a_planted_shift():
     values = [likeness.kid(points(200), points(200, seed=1, shift=shift)) for shift in (0, 0.3, 0.6, 1.2)]
     assert abs(values[0]) < values[1] < values[2] < values[3]
@@ -65,19 +88,31 @@ def test_kid_grows_with_a_planted_shift():
 # Density and coverage
 
 
-def test_density_and_coverage_are_the_loops_of_their_definition():
-    real, other, k = points(12, 2), points(9, 2, seed=1), 3
-    inside = np.zeros((12, 9), bool)
+@pytest.mark.parametrize(("n", "m", "k"), [(12, 9, 3), (9, 3, 5)])
+def test_density_and_coverage_are_the_loops_of_their_definition(n, m, k):
+    real, other = points(n, 2), points(m, 2, seed=1)
+    inside = np.zeros((n, m), bool)
     for i, point in enumerate(real):
         radius = sorted(np.linalg.norm(point - one) for j, one in enumerate(real) if j != i)[k - 1]
         inside[i] = [np.linalg.norm(point - one) < radius for one in other]
     found = likeness.density_coverage(real, other, k)
-    assert found == pytest.approx((inside.sum() / (k * 9), inside.any(axis=1).mean()))
+    assert found == pytest.approx((inside.sum() / (k * m), inside.any(axis=1).mean()))
 
 
 def test_like_distributions_have_density_and_coverage_near_one():
     found = np.array([likeness.density_coverage(points(150, seed=s), points(150, seed=100 + s), 5) for s in range(20)])
     np.testing.assert_allclose(found.mean(axis=0), [1, 1 - 0.5**5], atol=0.03)
+
+
+def test_identical_sets_are_covered_wholly_and_fewer_points_than_neighbours_are_an_error():
+    same = points(30)
+    density, coverage = likeness.density_coverage(same, same, 4)
+    # Of every ball's own points, its centre and the 3 nearer ones lie inside; the fourth lies on the rim, which is outside.
+    assert (density, coverage) == (1.0, 1.0)
+    repeated = np.zeros((6, 2))
+    assert likeness.density_coverage(repeated, repeated, 2) == (0, 0), "balls without extent hold nothing"
+    with pytest.raises(SettingsError, match="'neighbours' is 5; 3 real ROIs allow 1 to 2"):
+        likeness.density_coverage(points(3), points(9), 5)
 
 
 def test_mode_collapse_lowers_coverage_and_noise_lowers_density():
