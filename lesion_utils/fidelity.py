@@ -13,11 +13,12 @@ from .likeness import MEASURES, half_size
 from .scores import result_row
 from .settings import require_choice
 from .splits import assert_no_leak
-from .streams import stream
 from .texture import cooccurrence, gabor_bank, gabor_features, haralick, quantise
 
 #: Feature spaces, and what the figures call them.
 SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
+#: Grey values by which ROIs that one generator draws twice may differ: a file has steps of 1/65535, bfloat16 coarser ones.
+SAME = 0.02
 #: Which real ROIs of unseen patients are the yardstick; ``auto`` is the independent test set where a run has one.
 REFERENCES = ("auto", "independent", "cross_validation")
 
@@ -170,27 +171,49 @@ def count_reals(reals, classes, *, largest_half, neighbours):
     return table
 
 
-def generator_folder(state, gan, seed, fold, label):
+def generator_folder(state, gan, seed, fold, label, *, noise):
     """Return the folder of a fold's finished GAN, of a class or (ACGAN) of all.
 
     A run may hold several trainings with different settings, which the folder's name tells apart by a fingerprint that only the
-    training notebook can compute: the one that finished last is taken, as it made the run's synthetic ROIs.
+    training notebook can compute. The run's own is the one that draws its synthetic ROIs again, at every epoch that was drawn.
 
     Raises
     ------
     MissingInputError
-        If none has finished.
+        If none has finished, or of several none draws the run's synthetic ROIs.
     """
     require_choice("gan", gan, gans.GANS)
     unit = f"seed{seed}_fold{fold}" + (f"_class{label}" if gan == "dcgan" else "")
-    finished = sorted((state.folder / gan).glob(f"{unit}_*/history.csv"), key=lambda path: path.stat().st_mtime)
+    finished = [path.parent for path in sorted((state.folder / gan).glob(f"{unit}_*/history.csv"))]
+    notebook = {"dcgan": "03_dcgan", "acgan": "04_acgan"}[gan]
     if not finished:
-        notebook = {"dcgan": "03_dcgan", "acgan": "04_acgan"}[gan]
         raise MissingInputError(
             f"{state.folder / gan / unit} has no finished training: run notebooks/{notebook}.ipynb first "
             "(`make book` runs all in order)"
         )
-    return finished[-1].parent
+    if len(finished) == 1:
+        return finished[0]
+    kept = {}
+    for epoch in sampling.drawn_epochs(state, gan, seed, fold):
+        rois = sampling.load_synthetic(state.synthetic_path(gan, seed, fold, epoch))
+        kept[epoch] = rois.of_class(label).images[:4]
+    for folder in finished:
+        if all(gan_training.generator_path(folder, epoch).exists() for epoch in kept):
+            drawn = {epoch: _draw(state, folder, gan, seed, fold, label, epoch, 4, noise)[: len(kept[epoch])] for epoch in kept}
+            if all(np.abs(drawn[epoch] - kept[epoch]).mean() < SAME for epoch in kept):
+                return folder
+    raise MissingInputError(
+        f"{state.folder / gan / unit}: none of the {len(finished)} finished trainings draws the run's synthetic ROIs; run "
+        f"notebooks/{notebook}.ipynb again, with the same 'noise' as this notebook"
+    )
+
+
+def _draw(state, folder, gan, seed, fold, label, epoch, n, noise):
+    """Draw ROIs of a class from a saved generator, from the noise of the run's synthetic ROIs."""
+    number = sampling.drawing_seed(gan, seed, fold, label)
+    weights = None if gan == "dcgan" else acgan.class_weights(label, len(state.classes))
+    generator = gan_training.load_generator(folder, epoch)
+    return sampling.sample_images(generator, n, noise=noise, seed=number, class_weights=weights)
 
 
 def epoch_samples(state, gan, seed, fold, label, n, *, noise):
@@ -201,14 +224,9 @@ def epoch_samples(state, gan, seed, fold, label, n, *, noise):
     dict of int to (n, 64, 64, 1) float32 in [0, 1]
         By epoch.
     """
-    folder = generator_folder(state, gan, seed, fold, label)
-    number = stream(seed, "sampling", fold, label) if gan == "dcgan" else stream(seed, "acgan", fold, label + 1)
-    weights = None if gan == "dcgan" else acgan.class_weights(label, len(state.classes))
-    samples = {}
-    for epoch in sorted(int(path.stem.split("_")[1]) for path in folder.glob("epoch_*.keras")):
-        generator = gan_training.load_generator(folder, epoch)
-        samples[epoch] = sampling.sample_images(generator, n, noise=noise, seed=number, class_weights=weights)
-    return samples
+    folder = generator_folder(state, gan, seed, fold, label, noise=noise)
+    epochs = sorted(int(path.stem.split("_")[1]) for path in folder.glob("epoch_*.keras"))
+    return {epoch: _draw(state, folder, gan, seed, fold, label, epoch, n, noise) for epoch in epochs}
 
 
 def fidelity_rows(measured, *, gan, classes, seed):

@@ -11,6 +11,8 @@ from .files import atomic_path
 from .gan_training import saved_epoch_numbers
 from .gans import draw_noise
 from .rois import RoiSet
+from .runs import fold_tuple
+from .streams import stream
 
 
 def sample_images(generator, n, *, noise, seed, class_weights=None, batch_size=256):
@@ -40,6 +42,23 @@ def sample_images(generator, n, *, noise, seed, class_weights=None, batch_size=2
         images.append(ops.convert_to_numpy(generator(part, training=False)))
     images = np.concatenate(images) if images else np.zeros((0, 64, 64, 1), np.float32)
     return np.clip((images + 1) / 2, 0, 1)
+
+
+def drawing_seed(gan, seed, left_out, label):
+    """Return the seed of the noise from which a run's synthetic ROIs of a class are drawn, whatever the epoch.
+
+    Parameters
+    ----------
+    gan : str
+        One of :data:`gans.GANS`.
+    seed : int
+    left_out : int or pair of int
+        What the GAN was trained without.
+    label : int
+    """
+    if gan == "dcgan":
+        return stream(seed, "sampling", *fold_tuple(left_out), label)
+    return stream(seed, "acgan", *fold_tuple(left_out), 1000 + label)
 
 
 def save_synthetic(path, rois):
@@ -103,6 +122,29 @@ def epochs_to_draw(sample_epochs, epochs, saved_epochs):
     return list(sample_epochs) or kept
 
 
+def forget_other_epochs(state, gan, seed, left_out, epochs):
+    """Delete synthetic ROIs of epochs that are not drawn any more: a training with other settings left them in the run.
+
+    What is there is taken for drawn (:func:`drawn_epochs`), and would be tried and perhaps chosen.
+
+    Parameters
+    ----------
+    state : Run
+    gan, seed, left_out
+        As of :meth:`runs.Run.synthetic_path`.
+    epochs : sequence of int
+        Those to keep.
+    """
+    kept = {state.synthetic_path(gan, seed, left_out, epoch) for epoch in epochs}
+    for path in set(_drawn(state, gan, seed, left_out)) - kept:
+        path.unlink()
+
+
+def _drawn(state, gan, seed, left_out):
+    name = state.synthetic_path(gan, seed, left_out, 0).name.replace("0000.npz", "*.npz")
+    return (state.folder / "synthetic").glob(name)
+
+
 def drawn_epochs(state, gan, seed, fold):
     """Return the saved epochs at which a GAN of one fold has drawn synthetic ROIs, in order.
 
@@ -111,8 +153,7 @@ def drawn_epochs(state, gan, seed, fold):
     MissingInputError
         If it has drawn none.
     """
-    name = state.synthetic_path(gan, seed, fold, 0).name.replace("0000.npz", "*.npz")
-    epochs = sorted(int(path.stem.rpartition("epoch")[2]) for path in (state.folder / "synthetic").glob(name))
+    epochs = sorted(int(path.stem.rpartition("epoch")[2]) for path in _drawn(state, gan, seed, fold))
     if not epochs:
         raise MissingInputError(
             f"there are no synthetic ROIs of {gan}, seed {seed}, fold {fold}; "

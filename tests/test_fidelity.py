@@ -1,6 +1,7 @@
 """Image fidelity: KID without bias, coverage that sees a collapse, the floor by patient; and copies that are found."""
 
 import os
+from dataclasses import replace
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from conftest import random_rois, round_lesions
 from lesion_utils import fidelity, fidelity_figures, gan_training, gans, likeness, memorisation, networks, sampling
 from lesion_utils.errors import DataError, LeakError, MissingInputError, SettingsError
 from lesion_utils.rois import extract_rois
+from lesion_utils.runs import Run
 from lesion_utils.streams import stream
 
 CUT = {"margin": 0.25, "window_level": 60.0, "window_width": 400.0}
@@ -58,8 +60,8 @@ def test_kid_of_like_distributions_is_zero_on_average_however_small_the_sets(siz
 def expected_kernel(one, other, d):
     """Return the mean of (x y / d + 1)^3 over x and y of normal distributions about ``one`` and ``other``, of unit variance.
 
-    The moments of s = x y are those of a normal variable given x, averaged over x: E s = a, E s^2 = d + |one|^2 + |other|^2 + a^2,
-    E s^3 = a^3 + 3 a (|one|^2 + |other|^2 + d + 2), with a = one other.
+    Given x, s = x y is a normal variable, whose moments are averaged over x. With a = one other and b = |one|^2 + |other|^2:
+    E s = a, E s^2 = d + b + a^2, E s^3 = a^3 + 3 a (b + d + 2).
     """
     a, lengths = one @ other, one @ one + other @ other
     moments = a, d + lengths + a**2, a**3 + 3 * a * (lengths + d + 2)
@@ -286,22 +288,38 @@ def test_class_with_few_unseen_lesions_is_left_out_and_no_class_is_an_error():
 
 
 @pytest.mark.parametrize("gan", gans.GANS)
-def test_saved_epochs_are_those_of_the_training_that_finished_last(tmp_path, gan):
+def test_saved_epochs_are_those_of_the_training_that_made_the_runs_synthetic_rois(tmp_path, gan):
+    """Settings were changed and changed back: the training that finished last is not the run's."""
     state, _ = small_run(tmp_path)
+    state.synthetic_path = Run(tmp_path).synthetic_path
     with pytest.raises(MissingInputError, match=f"has no finished training: run notebooks/0[34]_{gan}"):
-        fidelity.generator_folder(state, gan, 0, 1, 2)
+        fidelity.generator_folder(state, gan, 0, 1, 2, noise="uniform")
     unit = "seed0_fold1" + ("_class2" if gan == "dcgan" else "")
-    for age, (key, finished) in enumerate((("cut", False), ("new", True), ("old", True), ("later", False))):
+    make = {"dcgan": networks.generator, "acgan": lambda **more: networks.conditional_generator(3, **more)}[gan]
+    trainings = (("cut", False, ()), ("back", True, (2, 10)), ("longer", True, (20,)), ("other", True, (2, 10)))
+    for age, (key, finished, epochs) in enumerate(trainings):
         folder = tmp_path / gan / f"{unit}_{key}"
         folder.mkdir(parents=True)
+        for epoch in epochs:
+            network = make(width=8, seed=epoch + 100 * (key == "other"))
+            # Networks without training draw nearly grey images, all alike.
+            for weight in network.trainable_variables[:-1]:
+                weight.assign(30 * weight)
+            network.save(gan_training.generator_path(folder, epoch))
         if finished:
             (folder / "history.csv").write_text("epoch\n")
-            os.utime(folder / "history.csv", (0, 1000 - age))
-    folder = fidelity.generator_folder(state, gan, 0, 1, 2)
-    assert folder.name == f"{unit}_new"
-    make = {"dcgan": lambda: networks.generator(width=8), "acgan": lambda: networks.conditional_generator(3, width=8)}[gan]
-    for epoch in (10, 2):
-        make().save(gan_training.generator_path(folder, epoch))
+            os.utime(folder / "history.csv", (0, 1000 + age))
+    made = tmp_path / gan / f"{unit}_back"
+    number = sampling.drawing_seed(gan, 0, 1, 2)
+    assert number == (stream(0, "sampling", 1, 2) if gan == "dcgan" else stream(0, "acgan", 1, 1002))
+    asked = None if gan == "dcgan" else [0, 0, 1]
+    for epoch in (2, 10):
+        how = {"noise": "uniform", "seed": number, "class_weights": asked}
+        images = sampling.sample_images(gan_training.load_generator(made, epoch), 5, **how)
+        rois = replace(random_rois(5), images=images, label=np.full(5, 2))
+        sampling.save_synthetic(state.synthetic_path(gan, 0, 1, epoch), rois)
+    folder = fidelity.generator_folder(state, gan, 0, 1, 2, noise="uniform")
+    assert folder == made, "one has not all epochs that were drawn, one draws others"
     samples = fidelity.epoch_samples(state, gan, 0, 1, 2, 3, noise="uniform")
     assert list(samples) == [2, 10] and samples[2].shape == (3, 64, 64, 1)
     if gan == "dcgan":
@@ -309,6 +327,9 @@ def test_saved_epochs_are_those_of_the_training_that_finished_last(tmp_path, gan
             gan_training.load_generator(folder, 2), 3, noise="uniform", seed=stream(0, "sampling", 1, 2)
         )
         np.testing.assert_array_equal(samples[2], expected)
+    gan_training.generator_path(made, 10).unlink()
+    with pytest.raises(MissingInputError, match="none of the 3 finished trainings draws the run's synthetic ROIs"):
+        fidelity.generator_folder(state, gan, 0, 1, 2, noise="uniform")
 
 
 def measured_twice():

@@ -14,6 +14,7 @@ from lesion_utils.errors import DataError, LeakError, MissingInputError, Setting
 from lesion_utils.files import write_json
 from lesion_utils.rois import RoiSet, extract_rois
 from lesion_utils.runs import Run, join_results, open_run
+from lesion_utils.settings import notebooks
 from lesion_utils.splits import patient_folds
 from lesion_utils.streams import stream
 
@@ -198,6 +199,24 @@ def test_files_of_synthetic_rois_differ_by_epoch_and_by_what_was_left_out(run):
     assert sampling.chosen_synthetic(run, "dcgan", 0, 0).patients == {"P10"}
     with pytest.raises(MissingInputError, match="no synthetic ROIs of dcgan, seed 0, fold 2"):
         sampling.drawn_epochs(run, "dcgan", 0, 2)
+
+
+def test_epochs_of_earlier_settings_are_forgotten_and_nothing_else(run):
+    for left_out, epoch in [(0, 5), (0, 10), (0, 16), ((0, 1), 16), (1, 16)]:
+        sampling.save_synthetic(run.synthetic_path("dcgan", 0, left_out, epoch), synthetic({"P1"}))
+    sampling.save_synthetic(run.synthetic_path("acgan", 0, 0, 16), synthetic({"P1"}))
+    sampling.forget_other_epochs(run, "dcgan", 0, 0, [5, 10, 14])
+    assert sampling.drawn_epochs(run, "dcgan", 0, 0) == [5, 10]
+    assert sampling.drawn_epochs(run, "dcgan", 0, 1) == sampling.drawn_epochs(run, "acgan", 0, 0) == [16]
+    assert run.synthetic_path("dcgan", 0, (0, 1), 16).exists()
+
+
+@pytest.mark.parametrize("gan", ["dcgan", "acgan"])
+def test_notebooks_of_the_gans_forget_before_they_draw(gan):
+    path = next(path for name, path in notebooks().items() if name.endswith(f"_{gan}") and name[:2] in ("03", "04"))
+    code = "".join("".join(cell["source"]) + "\n" for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
+    forget, save = code.index(f'forget_other_epochs(state, "{gan}"'), code.index("save_synthetic(")
+    assert forget < save and f'drawing_seed("{gan}"' in code
 
 
 def test_predictions_of_a_notebook_are_read_with_ids_as_text(run):
