@@ -238,6 +238,8 @@ def _check_values(source, lowest, highest, crop, middle):
     if highest - lowest < 16:
         remedy = "multiply them by 255" if grey else "export HU, or multiply by 255 and set intensity to grey"
         raise DataError(f"{start}: scaled, so that whole numbers cannot tell them apart; {remedy}")
+    if not grey and (lowest, highest) == (0, 255):
+        raise DataError(f"{start}: the grey levels of a picture, not HU; export HU, or set intensity to grey in the whole table")
     if not grey and ((lowest >= 0 and middle > 500) or not -1000 <= middle <= 3000):
         raise DataError(
             f"{start}, {middle:.4g} in the middle of the lesion: not HU; set hu_offset (often -1024; leave it empty "

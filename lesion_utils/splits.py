@@ -41,7 +41,7 @@ def patient_folds(label, patient_id, *, folds, classes, seed):
         patients = len(np.unique(patient_id[label == index]))
         if patients < folds:
             raise DataError(
-                f"class '{name}' has {patients} patients, fewer than the {folds} folds; "
+                f"class '{name}' has {patients} patient{'s' * (patients != 1)}, fewer than the {folds} folds; "
                 "add patients, merge classes, or set folds to a smaller number"
             )
     best, best_spread = None, np.inf

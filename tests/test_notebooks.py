@@ -4,13 +4,17 @@ import ast
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
 import yaml
+from conftest import random_rois
 
 from lesion_utils import settings
+from lesion_utils.errors import DataError
 
 NOTEBOOKS = settings.notebooks()
 BOOKS = {name: nbformat.read(path, 4) for name, path in NOTEBOOKS.items()}
@@ -161,3 +165,22 @@ def test_profiles_are_what_plain_papermill_reads():
             text = (settings.ROOT / "profiles" / profile / f"{name}.yml").read_text(encoding="utf-8")
             values = yaml.safe_load(text)
             assert values["run"] == f"runs/{profile}" and set(values) <= set(settings.notebook_defaults(name))
+
+
+def test_classification_refuses_fewer_synthetic_rois_than_asked_and_says_which_extra_cases_are_missing(capsys):
+    (cell,) = [cell.source for cell in code_cells("05_classification") if "def amounts_of(" in cell.source]
+    (function,) = [part for part in ast.parse(cell).body if getattr(part, "name", "") == "amounts_of"]
+    drawn = {"dcgan": 10, "classic_extra_real": 10}
+    names = {
+        "np": np, "state": None, "seeds": [0], "folds": [0, 1], "k": 2, "synthetic_arms": ["dcgan"],
+        "added_per_class": [5, 10, 20],
+        "sampling": SimpleNamespace(drawn_epochs=lambda *which: [7]),
+        "rois_on_top": lambda arm, seed, fold, epoch: random_rois(2 * drawn[arm]),
+    }  # fmt: skip
+    exec(ast.unparse(function), names)
+    with pytest.raises(DataError, match=r"20 images of each class were asked for, but one class has 10; draw more \(samples_per"):
+        names["amounts_of"]("dcgan")
+    drawn["dcgan"] = 20
+    assert names["amounts_of"]("dcgan") == [5, 10, 20]
+    assert names["amounts_of"]("classic_extra_real") == [5, 10]
+    assert "The extra cases give 10 images a class" in capsys.readouterr().out

@@ -719,6 +719,7 @@ def test_constant_image_is_an_error(table):
         (lambda hu: hu + 50_000, ["beyond -32768 to 32767", "hu_offset"]),
         (lambda hu: hu + 1024, ["not HU", "set hu_offset (often -1024"]),
         (lambda hu: hu - 1124, ["not HU", "leave it empty for values that are HU already"]),
+        (lambda hu: np.clip((hu + 60) * 1.5, 0, 255).round(), ["values 0 to 255", "grey levels of a picture"]),
     ],
 )
 def test_image_that_is_not_in_hu_is_an_error(table, transform, parts):

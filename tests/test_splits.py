@@ -65,6 +65,8 @@ def test_class_with_fewer_patients_than_folds_is_named():
     assert set(patient_folds(label, patient, folds=2, classes=NAMES[:2], seed=0)) == {0, 1}
     with pytest.raises(DataError, match="class 'metastasis' has 2 patients, fewer than the 3 folds.*set folds"):
         patient_folds(label, patient, folds=3, classes=NAMES[:2], seed=0)
+    with pytest.raises(DataError, match="class 'metastasis' has 1 patient, fewer than the 3 folds"):
+        patient_folds(label, np.where(label, "B0", patient), folds=3, classes=NAMES[:2], seed=0)
 
 
 def test_one_fold_is_an_error():
