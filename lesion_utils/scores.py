@@ -222,11 +222,8 @@ def paired_difference(new, old, *, draws, seed):
     Returns
     -------
     Difference
-        Each end lies as far from the value as the root of two squares: the distance of the patients' end, and Student's interval
-        over the differences of the models. A model is a seed and fold where each of these predicts all lesions, as of the
-        independent test set; else a seed, whose folds together do. A handful is too few to be resampled. With one model the
-        interval is over patients alone. The part of the variance that belongs to single pairs of model and patient is counted
-        twice, which makes the interval rather too wide.
+        Its interval is that of :func:`over_models`. A model is a seed and fold where each of these predicts all lesions, as of
+        the independent test set; else a seed, whose folds together do. With one model the interval is over patients alone.
 
     Raises
     ------
@@ -235,9 +232,35 @@ def paired_difference(new, old, *, draws, seed):
     """
     both = paired_changes(new, old)
     found = patient_mean(both, "change", draws=draws, seed=seed)
-    reach, (low, high) = _reach_of_models(both, found.lesions), found.interval
-    ends = (float(found.value - np.hypot(found.value - low, reach)), float(found.value + np.hypot(high - found.value, reach)))
-    return Difference(found.value, ends if reach else found.interval, found.lesions)
+    models = both.groupby(["seed", "fold"])
+    if (models["lesion_id"].nunique() < found.lesions).any():
+        models = both.groupby("seed")
+    interval = over_models(found.interval, found.value, models["change"].mean())
+    return Difference(found.value, interval, found.lesions)
+
+
+def over_models(interval, value, by_model):
+    """Return a 95 % interval over patients, widened by the spread of the models.
+
+    Each end moves away from the value to the root of two squares: its own distance, and half of Student's interval of the mean
+    over models. A handful of models is too few to be resampled. The part of the variance that belongs to single pairs of model
+    and patient is counted twice (Owen 2007), which makes the interval rather too wide.
+
+    Parameters
+    ----------
+    interval : (low, high)
+        Over patients, of the mean over the models.
+    value : float
+        The mean.
+    by_model : (m,)
+        Of single models; with one, the interval is returned as it is.
+    """
+    m = len(by_model)
+    reach = student.ppf(0.975, m - 1) * np.std(by_model, ddof=1) / np.sqrt(m) if m > 1 else 0.0
+    if not reach:
+        return interval
+    low, high = interval
+    return float(value - np.hypot(value - low, reach)), float(value + np.hypot(high - value, reach))
 
 
 def paired_changes(new, old):
@@ -257,15 +280,6 @@ def paired_changes(new, old):
     return both.assign(change=both["correct_new"].astype(int) - both["correct_old"].astype(int))
 
 
-def _reach_of_models(both, lesions):
-    """Return half of Student's 95 % interval of the mean change over models; 0 with one."""
-    models = both.groupby(["seed", "fold"])
-    if (models["lesion_id"].nunique() < lesions).any():
-        models = both.groupby("seed")
-    change = models["change"].mean()
-    return student.ppf(0.975, len(change) - 1) * change.sem() if len(change) > 1 else 0.0
-
-
 def patient_mean(rows, column, *, draws, seed):
     """Return the mean of a column with its 95 % percentile interval over resamplings of whole patients, as a :class:`Difference`.
 
@@ -277,9 +291,15 @@ def patient_mean(rows, column, *, draws, seed):
     draws, seed : int
     """
     patients = rows.groupby("patient_id")[column].agg(["sum", "size"]).to_numpy(float)
-    resampled = drawn_patients(len(patients), draws, seed) @ patients
+    interval = mean_interval(*patients.T, draws=draws, seed=seed)
+    return Difference(float(rows[column].mean()), interval, int(rows["lesion_id"].nunique()))
+
+
+def mean_interval(sums, sizes, *, draws, seed):
+    """Return the 95 % percentile interval of a mean over resamplings of whole patients, from each one's sum and size, (p,)."""
+    resampled = drawn_patients(len(sizes), draws, seed) @ np.stack([sums, sizes], axis=1)
     low, high = np.quantile(resampled[:, 0] / resampled[:, 1], [0.025, 0.975])
-    return Difference(float(rows[column].mean()), (float(low), float(high)), int(rows["lesion_id"].nunique()))
+    return float(low), float(high)
 
 
 def drawn_patients(n, draws, seed):

@@ -6,10 +6,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from .scores import drawn_patients, proportion_row, result_row
-
-#: Resamplings whose draws of patients are in memory at once.
-BLOCK = 200
+from .scores import mean_interval, over_models, proportion_row, result_row
 
 
 @dataclass(frozen=True)
@@ -40,36 +37,6 @@ def patient_sums(values, patient):
     return np.add.reduceat(np.asarray(values, float)[:, order], starts, axis=1), np.bincount(person)
 
 
-def two_way_interval(values, patient, *, draws, seed):
-    """Return the 95 % percentile interval of a mean over resamplings of models and, independently, of whole patients.
-
-    Of m models m - 1 are drawn with replacement: then the variance between models comes out right, where m draws of so few would
-    make it too small by (m - 1) / m (Rao & Wu 1988). The part of the variance that belongs to single pairs of model and patient
-    is counted more than once (Owen 2007), which makes the interval rather too wide.
-
-    Parameters
-    ----------
-    values : (m, n)
-        One row a model, one column a lesion. With one row only patients are drawn.
-    patient : (n,)
-    draws, seed : int
-
-    Returns
-    -------
-    low, high : float
-    """
-    sums, sizes = patient_sums(values, patient)
-    m, random = len(sums), np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    drawn_models = random.multinomial(max(m - 1, 1), np.full(m, 1 / m), draws) / max(m - 1, 1)
-    means = []
-    for number, start in enumerate(range(0, draws, BLOCK)):
-        block = drawn_models[start : start + BLOCK]
-        people = drawn_patients(len(sizes), len(block), np.random.SeedSequence(seed, spawn_key=(2, number)))
-        means.append((people @ sums.T * block).sum(axis=1) / (people @ sizes))
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return float(low), float(high)
-
-
 def true_value(values, patient, seeds, *, draws, seed):
     """Return the mean of (m, n) values over models and lesions, with its interval and the components of its variance.
 
@@ -81,16 +48,18 @@ def true_value(values, patient, seeds, *, draws, seed):
     seeds : (m,)
         Seed of each model. All have as many.
     draws, seed : int
-        Of :func:`two_way_interval`.
+        Resamplings of whole patients.
 
     Returns
     -------
     TrueValue
-        The variance of one seed is that between the means of the seeds; with one seed, that between its models divided by their
-        number, as if they were independent. The variance of patients is that of a mean of clusters of unequal size.
+        Its interval is over patients and models (:func:`scores.over_models`). The variance of one seed is that between the means
+        of the seeds; with one seed, that between its models divided by their number, as if they were independent. The variance of
+        patients is that of a mean of clusters of unequal size.
     """
-    interval = two_way_interval(values, patient, draws=draws, seed=seed)
-    return TrueValue(interval=interval, **components(values, patient, seeds))
+    parts, (sums, sizes) = components(values, patient, seeds), patient_sums(np.mean(values, axis=0, keepdims=True), patient)
+    interval = mean_interval(sums[0], sizes, draws=draws, seed=seed)
+    return TrueValue(interval=over_models(interval, parts["value"], np.mean(values, axis=1)), **parts)
 
 
 def components(values, patient, seeds):

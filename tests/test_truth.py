@@ -180,29 +180,29 @@ def crossed(models, people, between_models, between_people, seed=0, lesions=1):
 
 @pytest.mark.parametrize(("between_models", "between_people"), [(0.02, 0.0001), (0.0001, 0.4), (0.02, 0.4)])
 @pytest.mark.parametrize("models", [5, 12])
-def test_the_two_way_interval_has_the_variance_of_both_components(models, between_models, between_people):
+def test_the_interval_has_the_variance_of_models_by_students_t_and_that_of_patients(models, between_models, between_people):
     values, patient = crossed(models, 400, between_models, between_people)
-    low, high = true_gain.two_way_interval(values, patient, draws=4000, seed=0)
-    expected = norm.ppf(0.975) * np.sqrt(between_models**2 / models + between_people**2 / 400)
+    low, high = true_gain.true_value(values, patient, np.zeros(models), draws=4000, seed=0).interval
+    quantiles = t.ppf(0.975, models - 1), norm.ppf(0.975)
+    expected = np.hypot(quantiles[0] * between_models / np.sqrt(models), quantiles[1] * between_people / np.sqrt(400))
     assert (high - low) / 2 == pytest.approx(expected, rel=0.09)
     assert (high + low) / 2 == pytest.approx(0.05, abs=0.15 * expected)
 
 
-def test_blocks_of_draws_are_not_repeats_of_one_another(monkeypatch):
-    values, patient = crossed(5, 30, 0.1, 1)
-    blocks, draw = [], true_gain.drawn_patients
-    monkeypatch.setattr(true_gain, "drawn_patients", lambda *arguments: blocks.append(draw(*arguments)) or blocks[-1])
-    first = true_gain.two_way_interval(values, patient, draws=450, seed=0)
-    assert [len(block) for block in blocks] == [200, 200, 50] and not np.array_equal(*blocks[:2])
-    assert true_gain.two_way_interval(values, patient, draws=450, seed=0) == first
-    assert true_gain.two_way_interval(values, patient, draws=450, seed=1) != first
-
-
-def test_one_model_leaves_the_patients_alone_to_be_resampled():
+def test_one_model_leaves_the_patients_alone():
     values, patient = crossed(5, 200, 0, 0.4)
-    low, high = true_gain.two_way_interval(values[:1], patient, draws=3000, seed=0)
-    assert (high - low) / 2 == pytest.approx(1.96 * 0.4 / np.sqrt(200), rel=0.09)
-    assert np.isnan(true_gain.true_value(values[:1], patient, [0], draws=100, seed=0).seed_variance)
+    found = true_gain.true_value(values[:1], patient, [0], draws=3000, seed=0)
+    assert np.ptp(found.interval) / 2 == pytest.approx(1.96 * 0.4 / np.sqrt(200), rel=0.09) and np.isnan(found.seed_variance)
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says_with_three_models():
+    """Models that differ more than 100 patients do: resampling such models holds the truth in four of five cases."""
+    rng, hits = np.random.default_rng(0), 0
+    for seed in range(300):
+        values = 0.02 + 0.03 * rng.standard_normal((3, 1)) + 0.05 * rng.standard_normal((1, 100))
+        low, high = true_gain.true_value(values, np.arange(100), [0, 0, 0], draws=200, seed=seed).interval
+        hits += low <= 0.02 <= high
+    assert 0.92 <= hits / 300 <= 1
 
 
 def test_components_of_variance_of_planted_effects():
