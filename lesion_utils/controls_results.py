@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import stats
 
 from .errors import DataError, LesionBookError, SettingsError
-from .scores import paired_difference, proportion_row, result_row
+from .scores import paired_changes, paired_difference, patient_mean, proportion_row, result_row
 from .selection import selected
 from .settings import require_positive
 
@@ -97,7 +97,7 @@ def compared_arms(run, gan, seeds, asked=None):
     return arms | ({"gan_only": alone.assign(amount="all")} if len(alone) else {})
 
 
-def difference_rows(arms, base, *, table, draws, seed):
+def difference_rows(arms, base, *, table, draws, seed, these_networks=False):
     """Compare arms with one of them on the same lesions, folds and seeds.
 
     Parameters
@@ -110,6 +110,8 @@ def difference_rows(arms, base, *, table, draws, seed):
         For results.csv.
     draws, seed : int
         Of :func:`scores.paired_difference`.
+    these_networks : bool
+        Ask about the networks that were trained, not about all that might have been: then intervals are over patients alone.
 
     Returns
     -------
@@ -126,7 +128,10 @@ def difference_rows(arms, base, *, table, draws, seed):
         for test_set in predictions["test_set"].unique() if arm != base else ():
             new, old = (part[part["test_set"] == test_set] for part in (predictions, arms[base]))
             try:
-                difference = paired_difference(new, old, draws=draws, seed=seed)
+                if these_networks:
+                    difference = patient_mean(paired_changes(new, old), "change", draws=draws, seed=seed)
+                else:
+                    difference = paired_difference(new, old, draws=draws, seed=seed)
             except ValueError as error:
                 raise LesionBookError(
                     f"arm {arm}, {test_set}: not the lesions, folds and seeds of {base}; run its notebook with the same seeds"
@@ -174,7 +179,7 @@ def alarm_table(chance_rows, differences, classes):
     chance_rows : list of dict
         From :func:`chance_row`, of the arm ``permuted``.
     differences : list of dict
-        From :func:`difference_rows`; of it the arm ``planted_leak`` is used.
+        From :func:`difference_rows` of ``these_networks``, which an alarm is about; of it the arm ``planted_leak`` is used.
     classes : int
 
     Returns
