@@ -97,9 +97,10 @@ def test_every_profile_names_only_known_parameters(profile):
         settings.check_parameters(settings.read_settings(folder / f"{name}.yml"), own, name)
 
 
-def test_paper_profile_changes_nothing_but_the_folder():
+def test_paper_profile_repeats_the_papers_settings_with_ten_seeds():
     for name, values in settings.run_parameters("paper").items():
-        assert values == DEFAULTS[name] | {"run": "runs/paper"}
+        own = {"run": "runs/paper"} | ({"seeds": list(range(10))} if "seeds" in DEFAULTS[name] else {})
+        assert values == DEFAULTS[name] | own
 
 
 def test_smoke_profile_is_smaller():
