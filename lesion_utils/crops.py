@@ -227,14 +227,20 @@ def _crop_window(outline):
     return tuple(slice(max(0, middle - half), middle + half) for middle in middles)
 
 
+def _number(value):
+    """Return a value as text: whole from 100 on, else to four figures."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.4g}"
+
+
 def _check_values(source, lowest, highest, crop, middle):
     """Raise DataError if the slice cannot be what ``intensity`` says; ``middle`` is the median inside the lesion."""
     grey = source.intensity == "grey"
-    start = f"image {source.image} has values {lowest:.4g} to {highest:.4g} in the lesion's slice"
+    start = f"image {source.image} has values {_number(lowest)} to {_number(highest)} in the lesion's slice"
     if np.ptp(crop) == 0:
         raise DataError(f"image {source.image} is constant ({crop.flat[0]:.4g}) around the lesion; export it again")
     if lowest < -32768 or highest > 32767:
-        raise DataError(f"{start}, beyond -32768 to 32767; export HU, correct hu_offset, or scale grey values down")
+        remedy = "scale them down" if grey else "export HU, or correct hu_offset (-32768 where a PNG holds HU + 32768)"
+        raise DataError(f"{start}, beyond -32768 to 32767; {remedy}")
     if highest - lowest < 16:
         remedy = "multiply them by 255" if grey else "export HU, or multiply by 255 and set intensity to grey"
         raise DataError(f"{start}: scaled, so that whole numbers cannot tell them apart; {remedy}")
@@ -242,6 +248,6 @@ def _check_values(source, lowest, highest, crop, middle):
         raise DataError(f"{start}: the grey levels of a picture, not HU; export HU, or set intensity to grey in the whole table")
     if not grey and ((lowest >= 0 and middle > 500) or not -1000 <= middle <= 3000):
         raise DataError(
-            f"{start}, {middle:.4g} in the middle of the lesion: not HU; set hu_offset (often -1024; leave it empty "
+            f"{start}, {_number(middle)} in the middle of the lesion: not HU; set hu_offset (often -1024; leave it empty "
             "for values that are HU already), or set intensity to grey"
         )

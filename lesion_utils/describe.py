@@ -16,6 +16,8 @@ from .table import BOX, EMPTY, OPTIONAL, REQUIRED, plain_number, sorted_labels
 
 #: Tissue around the lesion that the usual profiles take, as a share of its diameter, and the widest that augmentation takes.
 MARGIN, WIDEST_MARGIN = 0.25, 0.4
+#: Grey window of the usual profiles, HU from black to white, and the share of the lesions that may lie beyond it without a word.
+WINDOW, BEYOND = (-140, 260), 0.05
 #: Folds of the usual profiles; each needs a patient of every class.
 FOLDS = 3
 #: A column with more values than this is hardly one of classes.
@@ -79,8 +81,10 @@ def _few_patients(rows, label):
 def _table_lines(rows, label):
     """Yield what the table alone tells."""
     each = Counter(row.patient_id for row in rows)
-    yield "patients", f"{len(each):,}, with {_range(list(each.values()), ' lesions')} each"
-    if len(each) == len(rows):
+    if len(each) < len(rows):
+        yield "patients", f"{len(each):,}, with {_range(list(each.values()), ' lesions')} each"
+    else:
+        yield "patients", f"{len(each):,}, with 1 lesion each"
         yield "", "every lesion is a patient of its own: if two images are of one person, give them one patient_id,"
         yield "", "or the same person trains and tests, and every result is too good"
     if label is not None:
@@ -123,6 +127,11 @@ def _image_lines(rows, crops):
         f"{low:.0f} to {high:.0f} {unit} in the lesions' slices, "
         + _middle([float(np.median(crop.pixels[crop.outline])) for crop in crops], f" {unit} inside the outlines"),
     )
+    beyond = np.mean([((crop.pixels < WINDOW[0]) | (crop.pixels > WINDOW[1]))[crop.outline].mean() for crop in crops])
+    if unit != "HU" or beyond > BEYOND:
+        share = f"; {100 * beyond:.0f} % of what is outlined here would be black or white" if unit == "HU" else ""
+        yield "window", f"the usual one, {WINDOW[0]} to {WINDOW[1]} HU, is made for the liver{share}:"
+        yield "", "set window_level and window_width to suit these values (SETTINGS=my.yml)"
     measured = [crop for crop in crops if crop.measured]
     if measured:
         yield "pixels", _range([crop.spacing for crop in measured], " mm")

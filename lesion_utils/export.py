@@ -185,6 +185,7 @@ def _readme(run, images, classifiers):
         "classes": ", ".join(f"{number} {name}" for number, name in enumerate(run.classes)),
         "unit": _unit(run),
         "low": f"{low:g}",
+        "above_black": f" {'+' if low < 0 else '-'} {abs(low):g}",
         "width": f"{high - low:g}",
         "side": f"{1 + 2 * run.preparation['margin']:g}",
         "source": "the book's simulated cohort" if run.everything.source == "simulated" else "a table of real lesions",

@@ -1,6 +1,6 @@
 """A table for pictures that lie in one folder a class: who is which patient must be said, not guessed."""
 
-import csv
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from .errors import DataError
 from .files import write_csv
 from .pictures import is_picture, read_picture
-from .table import EMPTY, check_class_name
+from .table import EMPTY, check_class_name, read_records
 
 #: Without an outline the lesion is taken to fill this middle part of the shorter side: with a margin of 0.25 diameters on each
 #: side, the ROI is then the whole square.
@@ -46,6 +46,11 @@ def table_from_folders(folder, *, patients=None, one_image_one_patient=False):
             f"{folder}: which pictures are of one patient? Give --patients FILE, a CSV with the columns image and patient_id, "
             "or --one-image-one-patient if every picture is of another person"
         )
+    table = folder / "lesions.csv"
+    if os.path.lexists(table):
+        raise DataError(
+            f"{table} is there already, perhaps with boxes of your own; rename or delete it to have a new one written"
+        )
     pictures = sorted(path for path in folder.glob("*/*") if is_picture(path) and not path.name.startswith("."))
     if len({path.parent for path in pictures}) < 2:
         raise DataError(f"{folder} has pictures in fewer than two folders; give each class a folder of its own")
@@ -78,10 +83,10 @@ def table_from_folders(folder, *, patients=None, one_image_one_patient=False):
             }
         )
     if problems:
-        listed = [f"  {text}" for text in problems]
-        raise DataError("\n".join([f"{folder}: {len(problems)} problems; no table was written:", *listed]))
-    write_csv(folder / "lesions.csv", pd.DataFrame(rows))
-    return folder / "lesions.csv", len(rows)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise DataError("\n".join([f"{folder}: {count}; no table was written:", *(f"  {text}" for text in problems)]))
+    write_csv(table, pd.DataFrame(rows))
+    return table, len(rows)
 
 
 def _class_problems(folders):
@@ -98,14 +103,18 @@ def _class_problems(folders):
 
 
 def _owners(path):
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read ({type(error).__name__}); give a CSV with columns image, patient_id") from None
-    if not rows or not {"image", "patient_id"} <= set(rows[0]):
-        raise DataError(f"{path} needs the columns image and patient_id, and a row for each picture")
-    empty = [row["image"] for row in rows if not (row["patient_id"] or "").strip()]
-    if empty:
-        raise DataError(f"{path} has no patient_id for {empty[0]} and {len(empty) - 1} more; fill them in")
-    return {(row["image"] or "").strip().replace("\\", "/"): row["patient_id"].strip() for row in rows}
+    """Return ``{image: patient_id}``; raise DataError if a picture has none or two."""
+    columns, records, problems = read_records(path)
+    if not {"image", "patient_id"} <= set(columns):
+        raise DataError(f"{path} needs the columns image and patient_id (its columns are: {', '.join(columns)})")
+    owners = {}
+    for line, cells in records:
+        row = dict(zip(columns, cells, strict=True))
+        image, patient = row["image"].replace("\\", "/"), row["patient_id"]
+        if not patient:
+            problems.append((line, f"has no patient_id for {image}; fill it in"))
+        elif owners.setdefault(image, patient) != patient:
+            problems.append((line, f"gives {image} to patient '{patient}', and an earlier line to another; correct one"))
+    if problems:
+        raise DataError("\n".join([f"{path}: no table was written:", *(f"  line {line}: {text}" for line, text in problems)]))
+    return owners

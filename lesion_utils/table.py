@@ -54,7 +54,7 @@ def read_rows(path, label):
         Line (0 is the whole table) and what is wrong there. DataError is raised if it is no table or columns are missing.
     """
     path = Path(path)
-    columns, records, problems = _read_records(path)
+    columns, records, problems = read_records(path)
     _check_columns(path, columns, label)
     rows = []
     for line, cells in records:
@@ -76,8 +76,26 @@ def report(path, problems):
     return "\n".join([f"{path}: {count}; nothing was run. Mend the table or the files and start again:", *lines])
 
 
-def _read_records(path):
-    """Return the column names, ``[(line, cells)]`` of the rows that fit them, and the problems of those that do not."""
+def read_records(path):
+    """Read a CSV as programs write it: any usual separator and text encoding.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    columns : list of str
+    records : list of (int, list of str)
+        Line and cells of each row that fits the columns.
+    problems : list of (int, str)
+        Line of each row that does not, and what is wrong there.
+
+    Raises
+    ------
+    DataError
+        If it is missing, empty or no CSV.
+    """
     if not os.path.isfile(path):
         raise DataError(f"{path} is missing or not a file (looked for {os.path.abspath(path)}); give the table's path")
     try:
@@ -100,7 +118,7 @@ def _read_records(path):
     except csv.Error as error:
         raise DataError(f"{path}, line {line}: not CSV ({error}); look for an unclosed quotation mark there") from error
     if len(records) < 2:
-        raise DataError(f"{path} is empty; it needs a line of column names and one row a lesion")
+        raise DataError(f"{path} is empty; it needs a line of column names, then the rows")
     columns, fitting, problems = records[0][1], [], []
     for line, cells in records[1:]:
         while len(cells) > len(columns) and not cells[-1]:
@@ -120,7 +138,9 @@ def _check_columns(path, columns, label):
             raise DataError(f"{path}: column '{name}' is there twice; rename one ({there})")
     missing = [name for name in REQUIRED if name not in columns]
     if missing:
-        raise DataError(f"{path}: missing column {', '.join(missing)}; add it ({there})")
+        small = {column.lower() for column in columns}
+        remedy = "write it in small letters" if set(missing) <= small else "add it"
+        raise DataError(f"{path}: missing column {', '.join(missing)}; {remedy} ({there})")
     if "mask" not in columns and not set(BOX[:4]) <= set(columns):
         raise DataError(f"{path}: missing column mask, or all of {', '.join(BOX)}; add the outlines ({there})")
     if label is not None and label not in columns:
@@ -245,6 +265,11 @@ def _check_between_rows(rows):
                 ("image", source.image),
                 row.patient_id,
                 f"image {source.image} is of patient '{row.patient_id}' and of another; correct patient_id",
+            ),
+            (
+                ("mask", source.mask if source.mask and source.mask != source.image else row.line),
+                row.patient_id,
+                f"mask {source.mask} is of patient '{row.patient_id}' and of another; correct mask or patient_id",
             ),
             (("intensity",), source.intensity, f"intensity {source.intensity} and another; use one in the whole table"),
         ):

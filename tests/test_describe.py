@@ -4,12 +4,14 @@ import csv
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from conftest import make_table, write_rows, write_volume
 from dicoms import PERSONAL, geometry, lesion, write_rtstruct, write_seg, write_series
 from test_pictures import folders, write_slices  # noqa: F401  (a fixture)
 
+from lesion_utils import settings
 from lesion_utils.__main__ import main
-from lesion_utils.describe import describe
+from lesion_utils.describe import WINDOW, describe
 
 
 def rows_of(table):
@@ -104,6 +106,26 @@ def test_one_patient_a_lesion_is_pointed_out(tmp_path):
     assert "every lesion is a patient of its own" in describe(table, "kind")[0]
 
 
+def test_window_that_does_not_suit_the_lesions_is_pointed_out(tmp_path):
+    table = make_table(tmp_path, lesions_per_class=4)
+    assert "window:" not in describe(table, "kind")[0]
+    common = settings.run_parameters("quick")["01_data"]
+    low, high = (common["window_level"] + half * common["window_width"] / 2 for half in (-1, 1))
+    assert (low, high) == WINDOW
+    for row in rows_of(table)[:2]:
+        image = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / row["image"])))
+        outline = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / row["mask"]))) > 0
+        image[outline] = -500
+        write_volume(tmp_path / row["image"], image)
+    text, problems = describe(table, "kind")
+    assert problems == 0
+    assert (
+        "window:     the usual one, -140 to 260 HU, is made for the liver; 25 % of what is outlined here would be black" in text
+    )
+    write_rows(table, [row | {"intensity": "grey"} for row in rows_of(table)])
+    assert "set window_level and window_width to suit these values" in describe(table, "kind")[0]
+
+
 def test_formats_are_named_and_nothing_personal_is_repeated(tmp_path, capsys):
     rows = []
     for number in range(6):
@@ -147,6 +169,7 @@ def test_pictures_without_a_pixel_size_are_named(folders, capsys):  # noqa: F811
     assert "grey levels" in text
     assert "pixels:     of unknown size for 8 lesions: 1 mm is taken" in text
     assert "every lesion is a patient of its own" in text
+    (folders / "lesions.csv").unlink()
     assert main(["table", str(folders), "--patients", str(folders / "patients.csv")]) == 0
     assert capsys.readouterr().err == ""
     assert main(["table", str(folders)]) == 2

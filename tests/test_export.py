@@ -71,7 +71,8 @@ def test_synthetic_rois_are_exact_and_marked_in_name_table_and_file(run, tmp_pat
         assert b"tEXtTitle\0Synthetic image" in (out / file).read_bytes()
         assert stored.dtype == np.uint16
         np.testing.assert_allclose(stored / 65535, image, atol=0.51 / 65535)
-    assert "HU = -140 + value / 65535 x 400" in (out / "README.md").read_text()
+    readme = (out / "README.md").read_text()
+    assert "HU = -140 + value / 65535 x 400" in readme and "by (HU + 140) / 400" in readme
 
 
 def test_example_of_the_readme_loads_a_classifier_and_gives_its_probabilities(run, tmp_path, monkeypatch, capsys):

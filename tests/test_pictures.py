@@ -219,14 +219,32 @@ def test_every_problem_of_the_folders_is_listed_and_nothing_written(folders):
     ("content", "part"),
     [
         (b"a,b\n1,2\n", "needs the columns image and patient_id"),
-        (b"image,patient_id\nx,\n", "has no patient_id for x"),
-        (b"", "needs"),
+        (b"image,patient_id\nx,\n", "line 2: has no patient_id for x"),
+        (b"image,patient_id\nx,a\nx,b\n", "line 3: gives x to patient 'b', and an earlier line to another"),
+        (b"image,patient_id\nx,a,b\n", "line 2: has 3 cells for 2 columns"),
+        (b"", "is empty"),
     ],
 )
 def test_bad_table_of_patients_is_an_error(folders, content, part):
     (folders / "patients.csv").write_bytes(content)
     with pytest.raises(DataError, match=part):
         table_from_folders(folders, patients=folders / "patients.csv")
+
+
+@pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16")])
+def test_table_of_patients_is_read_as_spreadsheets_write_it(folders, separator, encoding):
+    plain = table_from_folders(folders, patients=folders / "patients.csv")[0].read_bytes()
+    (folders / "lesions.csv").unlink()
+    text = (folders / "patients.csv").read_text(encoding="utf-8")
+    (folders / "patients.csv").write_text(text.replace(",", separator), encoding=encoding)
+    assert table_from_folders(folders, patients=folders / "patients.csv")[0].read_bytes() == plain
+
+
+def test_a_table_that_is_there_is_not_written_over(folders):
+    (folders / "lesions.csv").write_text("boxes drawn by hand")
+    with pytest.raises(DataError, match=r"lesions.csv is there already.*rename or delete it"):
+        table_from_folders(folders, one_image_one_patient=True)
+    assert (folders / "lesions.csv").read_text() == "boxes drawn by hand"
 
 
 @pytest.mark.parametrize(("name", "words"), [("<b>benign", "holds <>; write it with letters"), ("NaN", "stands for no label")])

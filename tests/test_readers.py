@@ -410,7 +410,7 @@ def test_missing_table_is_named_in_full(tmp_path, monkeypatch):
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
-        (b"lesion_id,patient_id,image,mask,kind\n", "one row a lesion"),
+        (b"lesion_id,patient_id,image,mask,kind\n", "then the rows"),
         (b"PK\x03\x04\x00\x00zip of a spreadsheet", "not a CSV"),
         (b"\xff\xfea\x00b", "not a CSV"),
         (b'lesion_id,patient_id,image,mask,kind\na,b,c,d,e\n"a,b,c,d,e\nf,g,h,i,j\n', "line 3: not CSV"),
@@ -432,6 +432,13 @@ def test_missing_column_is_named_with_those_there(table, column):
     assert f"missing column {column}" in message
     assert "its columns are: " in message
     assert str(table) in message
+
+
+def test_column_in_capitals_is_pointed_out(table):
+    write_rows(table, [{name.title(): row[name] for name in row} for row in rows_of(table)])
+    assert "missing column lesion_id, patient_id, image; write it in small letters (its columns are: Lesion_Id" in message_of(
+        table
+    )
 
 
 def test_unknown_label_column_lists_the_columns(table):
@@ -505,6 +512,12 @@ def test_image_of_two_patients_is_an_error(table):
     rows = rows_of(table)
     change(table, 5, image=rows[0]["image"])
     assert_one_problem(table, "image/study 00.nii.gz is of patient", "(compare line 2)", line=7)
+
+
+def test_mask_of_two_patients_is_an_error(table):
+    rows = rows_of(table)
+    change(table, 5, mask=rows[0]["mask"])
+    assert_one_problem(table, "mask/study 00", "is of patient", "and of another", "(compare line 2)", line=7)
 
 
 def test_two_intensities_are_an_error(table):
@@ -716,7 +729,7 @@ def test_constant_image_is_an_error(table):
         (lambda hu: (hu + 1000) / 2000, ["values 0 to ", "scaled", "multiply by 255 and set intensity to grey"]),
         (lambda hu: (hu - hu.mean()) / hu.std(), ["scaled"]),
         (lambda hu: hu * 100, ["beyond -32768 to 32767"]),
-        (lambda hu: hu + 50_000, ["beyond -32768 to 32767", "hu_offset"]),
+        (lambda hu: hu + 50_000, ["values 49000 to 5", "beyond -32768 to 32767", "correct hu_offset (-32768 where"]),
         (lambda hu: hu + 1024, ["not HU", "set hu_offset (often -1024"]),
         (lambda hu: hu - 1124, ["not HU", "leave it empty for values that are HU already"]),
         (lambda hu: np.clip((hu + 60) * 1.5, 0, 255).round(), ["values 0 to 255", "grey levels of a picture"]),
