@@ -56,10 +56,15 @@ def main(arguments=None):
     command.add_argument("--save", action="store_true", help="write this stage's finished cohorts to the table")
     options = parser.parse_args(arguments)
     try:
-        return (options.run if "run" in options else globals()[f"_{options.command}"])(options) or 0
+        code = (options.run if "run" in options else globals()[f"_{options.command}"])(options) or 0
+        sys.stdout.flush()
+        return code
     except errors.LesionBookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough; Python's own last flush must not fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _calibrate(options):

@@ -1,6 +1,5 @@
 """Executing one notebook with papermill, so that what comes out can be shown to anyone: no path, no message of a library."""
 
-import contextlib
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from . import errors, provenance, settings
 from .files import PARTIAL, leave_error, storage_error
+from .progress import native_messages_to
 
 
 def execute(source, output, file, *, threads):
@@ -54,7 +54,7 @@ def execute(source, output, file, *, threads):
     run, message = settings.run_folder(parameters["run"]), None
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with _native_messages_to(run / "logs" / f"{source.stem}.log"):
+        with native_messages_to(run / "logs" / f"{source.stem}.log"):
             papermill.execute_notebook(
                 source,
                 partial,
@@ -95,18 +95,3 @@ def _forget_paths(notebook, code):
             cell["source"] = [re.sub(r'^data = ".+"', 'data = "lesions.csv"', line) for line in cell["source"]]
             cell["source"] = [re.sub(r"^reader_files = \[.+\]", 'reader_files = ["reader.csv"]', line) for line in cell["source"]]
     notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _native_messages_to(path):
-    """Send what compiled libraries write to standard error, in this process and its kernel, to a log file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sys.stderr.flush()
-    ours = os.dup(2)
-    with open(path, "wb") as log:
-        os.dup2(log.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(ours, 2)
-        os.close(ours)

@@ -53,7 +53,10 @@ def _table(options):
 
 def _export(options):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from .export import export_run
+    from .progress import native_messages_to
+
+    with native_messages_to(os.devnull):
+        from .export import export_run
 
     print(export_run(options.source, options.folder))
     return 0

@@ -3,7 +3,6 @@
 Work is counted in :mod:`work`; rates are measured here and now, by a few real training steps at the run's own sizes.
 """
 
-import contextlib
 import os
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from . import phantom
+from .progress import native_messages_to
 from .provenance import hardware
 from .settings import resolve_precision
 from .work import count_lesions, count_work
@@ -132,7 +132,7 @@ def forecast(parameters, cores=None):
     lesions = count_lesions(parameters)
     load = os.getloadavg()[0]
     print("Measuring this machine with a few real training steps ...", file=sys.stderr, flush=True)
-    with _without_native_messages():
+    with native_messages_to(os.devnull):
         work = count_work(parameters, lesions)
         rates = measure(parameters, len(lesions.cohort))
     return "\n".join(_lines(parameters, lesions, work, rates, cores, load))
@@ -206,17 +206,3 @@ def duration(seconds):
 
 def _rate(seconds):
     return f"{1 / seconds:,.0f} /s" if seconds < 0.05 else f"{seconds:.2f} s each"
-
-
-@contextlib.contextmanager
-def _without_native_messages():
-    """Drop what compiled libraries write to standard error; Python's own errors are printed after the block."""
-    sys.stderr.flush()
-    ours, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(ours, 2)
-        os.close(ours)
-        os.close(nowhere)

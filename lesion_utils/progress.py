@@ -1,7 +1,11 @@
-"""Progress bars that end as one line, in the notebook and, at the same time, in the terminal from which the book is made."""
+"""What is seen while something runs: bars that end as one line, in the notebook and in the terminal from which the book is made,
+and no messages of compiled libraries.
+"""
 
+import contextlib
 import os
 import sys
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -62,3 +66,28 @@ def progress(iterable=None, description="", total=None, unit="it"):
     The bar refreshes once a second and leaves a single line with count and time when it ends.
     """
     return tqdm(iterable, desc=description, total=total, unit=unit, file=_OneLine(), mininterval=1.0, ascii=" #", ncols=78)
+
+
+@contextlib.contextmanager
+def native_messages_to(path):
+    """Send what is written to standard error, in this process and those that it starts, to a file until the block ends.
+
+    TensorFlow greets on each import, whatever TF_CPP_MIN_LOG_LEVEL says. An exception leaves the block before it is printed.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``os.devnull`` drops the messages.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    ours = os.dup(2)
+    with path.open("wb") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(ours, 2)
+        os.close(ours)

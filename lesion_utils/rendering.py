@@ -12,6 +12,7 @@ from pathlib import Path
 from . import provenance
 from .errors import LesionBookError
 from .files import PARTIAL, storage_error, storage_errors, write_text
+from .progress import native_messages_to
 from .settings import ROOT
 
 PUBLISHED = ROOT / "book" / "published"
@@ -86,7 +87,8 @@ def write_staging(staging, run, made, parts, published=PUBLISHED):
     published : Path
         ``book/published/``, for the pages on the published run on real CT.
     """
-    from . import cohort_pages  # only here: it draws, and every command would wait for its libraries
+    with native_messages_to(os.devnull):
+        from . import cohort_pages  # only here: it draws, and every command would wait for its libraries
 
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(ROOT / name, staging / name)
@@ -102,6 +104,7 @@ def write_staging(staging, run, made, parts, published=PUBLISHED):
     for notebook, line in provenance.notebook_times(made, parts).items():
         write_text(target / "times" / f"{notebook}.md", line)
     write_text(target / "versions.md", provenance.version_table(made))
+    cohort_pages.write_controls(run, target)
     cohort_pages.write_pages(published_run("table", published), target)
 
 

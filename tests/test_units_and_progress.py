@@ -1,5 +1,6 @@
 """Finished units are found by what went into them; progress bars end as one line."""
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -98,3 +99,11 @@ def test_bar_in_a_notebook_is_one_display_that_is_updated(monkeypatch):
     list(progress.progress(range(4), "training"))
     assert len(shown) == 1, "both bars of a cell share its line"
     assert updates[-1].startswith("training: 100%") and "\n" not in updates[-1] and "\r" not in updates[-1]
+
+
+def test_messages_of_compiled_libraries_go_to_a_file_and_standard_error_comes_back(tmp_path, capfd):
+    with progress.native_messages_to(tmp_path / "logs" / "a.log"):
+        os.write(2, b"greetings\n")
+    os.write(2, b"an error\n")
+    assert (tmp_path / "logs" / "a.log").read_bytes() == b"greetings\n"
+    assert capfd.readouterr().err == "an error\n"
