@@ -1,4 +1,4 @@
-"""What the book says of the published run on real CT: figures and tables, drawn from its results and predictions.
+"""What written pages say of runs, from results and predictions: the arms beside the answer, and the published run on real CT.
 
 ``book/real_ct.md`` and the welcome page include what is written here. Without a published run, that is one sentence.
 """
@@ -11,7 +11,7 @@ import pandas as pd
 
 from . import comparison_rows, provenance
 from .files import atomic_path, write_text
-from .scores import ARM_NAMES, Difference, decide, paired_difference, points
+from .scores import ARM_NAMES, decide, paired_difference
 from .settings import read_settings
 from .summary import Estimate, load_results
 
@@ -20,6 +20,58 @@ NONE_YET = "No run on real CT has been published with this copy of the book yet;
 SETS = {"real": "unseen real ROIs (floor)", "classic": "the GAN's training images"}
 SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
 MEASURES = {"kid": "KID", "density": "density", "coverage": "coverage"}
+
+
+#: Table of results.csv that holds the synthetic arm minus each control.
+BEYOND = "synthetic_minus_control"
+#: What the welcome page sets beside the answer: other additions to the classic group.
+BESIDE = ("classic_extra_real", "dcgan", "acgan", "more_classic", "placebo", "oversampling", "equal_steps")
+#: The text around it.
+BESIDE_TEXT = """Would anything else have done as much? Other additions to the same classic group, {where}: what each
+changes against the classic group alone, and what the synthetic ROIs gain beyond those that hold none. In points, with 95 %
+intervals and what this run says.
+
+{table}
+
+By more than the margin of {margin}, the synthetic ROIs beat {beaten} of the {rivals} additions that hold none. Only where they
+beat them all is it what they show that helps; [](../notebooks/11_controls.ipynb) says what each addition stands for.
+"""
+
+
+def write_controls(run, target):
+    """Write what the welcome page says beside the answer of the run that is rendered; nothing if it has no control arms.
+
+    Parameters
+    ----------
+    run : Path
+        Holds ``results.csv`` and ``parameters/``.
+    target : Path
+        ``book/figures/`` of the tree that is rendered; holds ``predictions.csv``.
+    """
+    results, text = load_results(run), ""
+    if len(_differences(results, BEYOND)):
+        settings, controls = (read_settings(run / "parameters" / f"{name}.yml") for name in ("05_classification", "11_controls"))
+        predictions = pd.read_csv(target / "predictions.csv")
+        results = with_intervals_anew(results, predictions, settings["bootstrap_draws"], controls["gan"])
+        alone, beyond = (_differences(results, table) for table in ("controls", BEYOND))
+        margin = settings["accuracy_margin"]
+        test = max(set(beyond["test_set"]), key=list(TESTS).index)
+        alone, beyond = (rows[(rows["test_set"] == test) & rows["arm"].isin(BESIDE)] for rows in (alone, beyond))
+        alone = alone.sort_values("arm", key=lambda column: column.map(BESIDE.index))
+        columns = {"minus classic": alone, "synthetic minus this": beyond}
+        beaten = sum(decide((row.ci_low, row.ci_high), margin) == "helps" for row in beyond.itertuples())
+        text = BESIDE_TEXT.format(
+            where={"cross_validation": "in cross-validation", "independent": "on the independent test set"}[test],
+            table=markdown_table(_verdicts(columns, margin)),
+            margin=f"{100 * margin:g} point{'s' * (margin != 0.01)}",
+            beaten=beaten or "none",
+            rivals=len(beyond),
+        )
+    write_text(target / "controls_answer.md", text)
+
+
+def _differences(results, table):
+    return results[(results["table"] == table) & (results["metric"] == "accuracy_difference")]
 
 
 def write_pages(run, target):
@@ -36,15 +88,15 @@ def write_pages(run, target):
         write_text(target / "real_ct.md", NONE_YET.format(page="this page") + "\n")
         write_text(target / "real_ct_answer.md", NONE_YET.format(page="[the chapter on real CT](real_ct.md)") + "\n")
         return
-    made = provenance.read(run)
-    settings = read_settings(run / "parameters" / "05_classification.yml")
-    margin, draws = settings["accuracy_margin"], settings["bootstrap_draws"]
-    results = with_intervals_anew(load_results(run), pd.read_csv(run / "predictions.csv.xz"), draws)
-    controls = results[(results["table"] == "controls") & (results["metric"] == "accuracy_difference")]
+    made, settings = provenance.read(run), read_settings(run / "parameters" / "05_classification.yml")
+    margin = settings["accuracy_margin"]
+    results = with_intervals_anew(load_results(run), pd.read_csv(run / "predictions.csv.xz"), settings["bootstrap_draws"])
+    controls = _differences(results, "controls")
     for name, figure in (("answer", answer_figure(results)), ("controls", controls_figure(controls, margin))):
         with atomic_path(target / f"real_ct_{name}.png") as path:
             figure.savefig(path, dpi=150)
     tables = {
+        "answers": differences_table(_differences(results, "answer"), margin),
         "arms": arms_table(results),
         "choices": choices_table(results),
         "controls": differences_table(controls, margin),
@@ -52,15 +104,15 @@ def write_pages(run, target):
         "copies": copies_table(results),
     }
     texts = {name: markdown_table(table) for name, table in tables.items()}
-    texts |= {"made": made_line(run.name, made), "answers": answer_lines(results, margin), "command": made["command"]}
+    texts |= {"made": made_line(run.name, made), "command": made["command"]}
     texts["settings"] = settings_line(made)
     for page, template in (("real_ct.md", "real_ct.md"), ("real_ct_answer.md", "real_ct_welcome.md")):
         prose = (Path(__file__).parent / template).read_text(encoding="utf-8")
         write_text(target / page, Template(prose).substitute(texts))
 
 
-def with_intervals_anew(results, predictions, draws):
-    """Return results with the interval of every arm's difference from classic computed from the predictions.
+def with_intervals_anew(results, predictions, draws, gan="dcgan"):
+    """Return results with the interval of every difference of two arms computed from the predictions.
 
     A published run may be older than the book, and the rule of the interval newer: a verdict follows the present rule.
 
@@ -72,11 +124,14 @@ def with_intervals_anew(results, predictions, draws):
         The run's predictions.csv.
     draws : int
         Resamplings of patients.
+    gan : str
+        The arm that notebook 11 sets against its controls.
     """
     results, arms = results.copy(), arms_of(results, predictions)
-    told = results["table"].isin(["answer", "controls"]) & (results["metric"] == "accuracy_difference")
+    told = results["table"].isin(["answer", "controls", BEYOND]) & (results["metric"] == "accuracy_difference")
     for index, row in results[told].iterrows():
-        new, old = (part[part["test_set"] == row["test_set"]] for part in (arms[row["arm"]], arms["classic"]))
+        pair = (gan, row["arm"]) if row["table"] == BEYOND else (row["arm"], "classic")
+        new, old = (arms[arm][arms[arm]["test_set"] == row["test_set"]] for arm in pair)
         found = paired_difference(new, old, draws=draws, seed=0)
         results.loc[index, ["value", "ci_low", "ci_high"]] = found.value, *found.interval
     return results
@@ -106,20 +161,6 @@ def settings_line(made):
     """Say which settings a run has beside its profile."""
     text = json.dumps(made["settings"], ensure_ascii=False).strip("{}").replace('"', "")
     return f"Settings beside the profile: `{text}`." if text else "All settings are the profile's."
-
-
-def answer_lines(results, margin):
-    """Return a line for each synthetic arm and test set: the difference from classic, and the verdict."""
-    rows = results[(results["table"] == "answer") & (results["metric"] == "accuracy_difference")]
-    return "\n".join(
-        f"- {ARM_NAMES[row.arm]}, {TESTS[row.test_set]}: {points(_difference(row))} against classic augmentation alone. "
-        f"This run: **{decide((row.ci_low, row.ci_high), margin)}**."
-        for row in rows.itertuples()
-    )
-
-
-def _difference(row):
-    return Difference(row.value, (row.ci_low, row.ci_high), row.n)
 
 
 def _pooled(results, **where):
@@ -171,18 +212,19 @@ def choices_table(results):
 
 
 def differences_table(rows, margin):
-    """Return differences from classic in words, a row an arm and test set, with the verdict."""
-    return pd.DataFrame(
-        [
-            {
-                "arm": ARM_NAMES[row.arm],
-                "lesions": TESTS[row.test_set],
-                "minus classic": points(_difference(row)),
-                "this run": decide((row.ci_low, row.ci_high), margin),
-            }
-            for row in rows.itertuples()
-        ]
-    )
+    """Return differences from classic in points with intervals and verdict, a row an arm and a column a test set."""
+    return _verdicts({title: rows[rows["test_set"] == test] for test, title in TESTS.items()}, margin)
+
+
+def _verdicts(columns, margin):
+    """Return a row an arm, with a cell for its row in each of the columns' frames."""
+    lines = {}
+    for title, rows in columns.items():
+        for row in rows.itertuples():
+            value, low, high = (100 * number for number in (row.value, row.ci_low, row.ci_high))
+            text = f"{value:+.1f} [{low:+.1f}, {high:+.1f}]: {decide((row.ci_low, row.ci_high), margin)}"
+            lines.setdefault(ARM_NAMES[row.arm], {})[title] = text
+    return pd.DataFrame([{"arm": arm} | line for arm, line in lines.items()]).fillna("")
 
 
 def _set_name(arm):

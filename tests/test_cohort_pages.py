@@ -33,6 +33,13 @@ def rows():
         yield change | {"table": "answer", "arm": "dcgan", "value": 0.05 + plus, "ci_low": 0.02, "ci_high": 0.08}
         for arm in ("dcgan", "placebo", "permuted"):
             yield change | {"table": "controls", "arm": arm, "value": -0.031 - plus, "ci_low": -0.05, "ci_high": 0.02}
+        yield change | {
+            "table": "synthetic_minus_control",
+            "arm": "placebo",
+            "value": 0.04 + plus,
+            "ci_low": 0.01,
+            "ci_high": 0.07,
+        }
     for fold, amount in enumerate((500, 1500)):
         yield {"table": "inner", "metric": "chosen_amount", "arm": "dcgan", "value": amount, "fold": fold, "seed": 0}
     for arm in ("real", "classic", "dcgan"):
@@ -67,7 +74,9 @@ def pages(tmp_path):
     target.mkdir()
     (run / "provenance.json").write_text(json.dumps(MADE))
     (run / "parameters" / "05_classification.yml").write_text("accuracy_margin: 0.01\nbootstrap_draws: 300\n")
+    (run / "parameters" / "11_controls.yml").write_text("gan: dcgan\n")
     pd.DataFrame(list(rows()), columns=RESULT_COLUMNS).to_csv(run / "results.csv", index=False)
+    pd.concat(predictions()).to_csv(target / "predictions.csv", index=False)
     pd.concat(predictions()).to_csv(run / "predictions.csv.xz", index=False)
     cohort_pages.write_pages(run, target)
     return target
@@ -89,7 +98,7 @@ def test_chapter_shows_every_number_and_its_source(pages):
         "40 lesions of 31 patients",
         "90 lesions of other patients", "61.1 % [50.0, 90.0]", "61.5 %", "71.1 %", "71.5 %", "72.1 %", "65.1 %", "500; 1,500",
         "0.12 [0.50, 0.90]", "0.46 [", "0.79 [", "1.1 %", "unseen real ROIs (floor)", "synthetic ROIs (DCGAN)",
-        "cannot tell",
+        "]: cannot tell |", "]: helps |",
         "make book PROFILE=standard SETTINGS=my.yml", "window_level: -600", "classic + noisy copies",
     ):  # fmt: skip
         assert word in text, word
@@ -104,16 +113,18 @@ def test_verdicts_follow_the_predictions_by_the_present_rule_not_the_intervals_o
         everything[(everything["arm"] == arm) & (everything["test_set"] == "cross_validation")] for arm in ("dcgan", "classic")
     )
     low, high = (100 * end for end in paired_difference(new, old, draws=300, seed=0).interval)
-    words = f"cross-validation: +50.0 points (95 % interval {low:+.1f} to {high:+.1f}) against classic augmentation alone."
-    assert f"{words} This run: **helps**" in text and low > 20
-    line = next(line for line in text.splitlines() if line.startswith("- classic + synthetic (DCGAN), independent test set"))
-    assert "+0.0 points" in line and "**cannot tell**" in line
-    assert "| -50.0 points" in text, "of the controls too: permuted names none rightly"
+    line = next(
+        line for line in text.splitlines() if line.startswith(f"| classic + synthetic (DCGAN) | +50.0 [{low:+.1f}, {high:+.1f}]")
+    )
+    within, independent = line.strip("| ").split(" | ")[1:]
+    assert within.endswith("]: helps") and low > 20
+    assert independent.startswith("+0.0 [") and independent.endswith("]: cannot tell")
+    assert "| -50.0 [" in text, "of the controls too: permuted names none rightly"
 
 
 def test_welcome_page_answers_and_leads_to_the_chapter(pages):
     text = (pages / "real_ct_answer.md").read_text()
-    assert "**helps**" in text and "(real_ct.md)" in text and "`standard-table`" in text
+    assert "]: helps |" in text and "(real_ct.md)" in text and "`standard-table`" in text
 
 
 def test_figures_are_there_and_not_empty(pages):
@@ -126,7 +137,36 @@ def test_margin_of_the_published_run_decides(pages, tmp_path):
     run = tmp_path / "standard-table"
     (run / "parameters" / "05_classification.yml").write_text("accuracy_margin: 0.9\nbootstrap_draws: 300\n")
     cohort_pages.write_pages(run, pages)
-    assert "This run: **makes no difference that matters**" in (pages / "real_ct_answer.md").read_text()
+    assert "]: makes no difference that matters |" in (pages / "real_ct_answer.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("test", "where"), [("independent", "on the independent test set"), ("cross_validation", "in cross-validation")]
+)
+def test_welcome_page_sets_other_additions_beside_the_answer(pages, tmp_path, test, where):
+    run = tmp_path / "standard-table"
+    kept = [row for row in rows() if test == "independent" or row.get("test_set") != "independent"]
+    pd.DataFrame(kept, columns=RESULT_COLUMNS).to_csv(run / "results.csv", index=False)
+    cohort_pages.write_controls(run, pages)
+    text = (pages / "controls_answer.md").read_text()
+    synthetic, copies = (line.strip("|").split("|") for line in text.splitlines() if line.startswith("| classic"))
+    # By the predictions, not by the rows of results.csv; permuted labels are no addition.
+    gain = "+0.0 [" if test == "independent" else "+50.0 ["
+    verdict = "cannot tell" if test == "independent" else "helps"
+    assert synthetic[0] == " classic + synthetic (DCGAN) " and copies[0] == " classic + noisy copies "
+    assert synthetic[1].startswith(f" {gain}") and synthetic[1].endswith(f"]: {verdict} ") and not synthetic[2].strip()
+    assert copies[1].startswith(" +0.0 [+0.0, +0.0]: makes no difference") and copies[2].startswith(f" {gain}")
+    beaten = "none" if test == "independent" else "1"
+    assert f"the margin of 1 point, the synthetic ROIs beat {beaten} of the 1 additions" in text
+    assert where in text and "11_controls.ipynb" in text
+
+
+def test_run_without_control_arms_says_nothing_of_them(pages, tmp_path):
+    run = tmp_path / "standard-table"
+    kept = [row for row in rows() if row["table"] not in ("controls", "synthetic_minus_control")]
+    pd.DataFrame(kept, columns=RESULT_COLUMNS).to_csv(run / "results.csv", index=False)
+    cohort_pages.write_controls(run, pages)
+    assert (pages / "controls_answer.md").read_text() == ""
 
 
 def test_cells_of_a_table_cannot_break_it():

@@ -188,6 +188,20 @@ def test_other_pages_have_no_serious_barrier(page, scheme, open_page):
 
 
 @pytest.mark.browser
+def test_figures_of_written_pages_keep_a_readable_size_on_a_phone(open_page):
+    tab = open_page("book/index.html", width=390)
+    figure = tab.locator("#fig-welcome")
+    assert figure.locator("img").bounding_box()["width"] > 500 and figure.bounding_box()["width"] <= 390
+    assert figure.evaluate("e => e.tabIndex") == 0 and tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", ["search.html?q=lesion", "genindex.html", "py-modindex.html"])
+def test_other_pages_fit_a_phone(page, open_page):
+    assert open_page(page, width=390).evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_sliders_walk_through_the_latent_space_by_keyboard(width, scheme, open_page):
     tab = open_page(WALK, width=width, color_scheme=scheme)
