@@ -27,7 +27,7 @@ BEYOND = "synthetic_minus_control"
 #: What the welcome page sets beside the answer: other additions to the classic group.
 BESIDE = ("classic_extra_real", "dcgan", "acgan", "more_classic", "placebo", "oversampling", "equal_steps")
 #: The text around it.
-BESIDE_TEXT = """Would anything else have done as much? Other additions to the same classic group, {where}: what each
+BESIDE_TEXT = """**Would anything else have done as much?** Other additions to the same classic group, {where}: what each
 changes against the classic group alone, and what the synthetic ROIs gain beyond those that hold none. In points, with 95 %
 intervals and what this run says.
 

@@ -7,6 +7,7 @@ import inspect
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 
 from .figure_tags import tag_outputs
@@ -16,8 +17,12 @@ WIDTH = 8.0  # inches: the book's column at 100 % zoom
 
 
 def use_style():
-    """Set fonts, colours and resolution of all figures of a notebook, and have each say whether it shows images of lesions."""
+    """Set fonts, colours and resolution of all figures of a notebook, and have each say whether it shows images of lesions.
+
+    Tables show long cells whole.
+    """
     tag_outputs()
+    pd.set_option("display.max_colwidth", None)
     sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.85)
     plt.rcParams.update(
         {"figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 100, "figure.constrained_layout.use": True}

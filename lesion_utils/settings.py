@@ -55,11 +55,15 @@ def notebook_defaults(notebook):
     raise SettingsError(f"{notebook} has no cell tagged 'parameters'; add one so that papermill can set them")
 
 
-def reduction_note(notebook, values):
-    """Say in a sentence which of a notebook's ``values`` differ from its defaults, which are the paper's settings."""
-    defaults = notebook_defaults(notebook)
+def changed_settings(notebook, values):
+    """Return the names of a notebook's parameters whose ``values`` differ from its defaults, which are the paper's settings."""
     skipped = ("run", "data", "label", "precision", "seeds")
-    changed = [name for name, default in defaults.items() if name not in skipped and values[name] != default]
+    return [name for name, default in notebook_defaults(notebook).items() if name not in skipped and values[name] != default]
+
+
+def reduction_note(notebook, values):
+    """Say in a sentence which of a notebook's ``values`` differ from the paper's settings."""
+    changed = changed_settings(notebook, values)
     if not changed:
         return "Its settings are the paper's."
     return f"It differs from the paper's settings in {', '.join(changed)}, so its numbers are not those of the full experiment."

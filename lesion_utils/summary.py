@@ -9,7 +9,7 @@ import pandas as pd
 from . import agreement, paper
 from .phantom import CLASSES
 from .scores import ARM_NAMES, Difference, class_counts, wilson
-from .settings import notebook_defaults, notebooks, read_settings, reduction_note, require
+from .settings import changed_settings, notebook_defaults, notebooks, read_settings, require
 
 NUMBERS = ["amount", "value", "ci_low", "ci_high", "n"]
 #: Tables of results.csv that hold an arm at the amounts chosen for it, or, of an arm without amounts, its only scores.
@@ -67,9 +67,9 @@ def recorded_parameters(folder):
 
 
 def reductions(recorded):
-    """Return what recorded parameters change of the paper's settings: dict of notebook to a sentence, empty if nothing."""
-    notes = {name: reduction_note(name, values) for name, values in recorded.items()}
-    return {name: note for name, note in notes.items() if note.startswith("It differs")}
+    """Return which of the paper's settings recorded parameters change: dict of notebook to names; empty if none."""
+    changed = {name: changed_settings(name, values) for name, values in recorded.items()}
+    return {name: names for name, names in changed.items() if names}
 
 
 @dataclass(frozen=True)

@@ -313,8 +313,7 @@ def test_what_parameters_change_is_read_from_the_runs_record(tmp_path):
     (tmp_path / "parameters" / "02_classic_augmentation.yml").write_text("run: runs/x\n", encoding="utf-8")
     recorded = summary.recorded_parameters(tmp_path)
     assert recorded["03_dcgan"] == notebook_defaults("03_dcgan") | {"run": "runs/x", "epochs": 3}
-    notes = summary.reductions(recorded)
-    assert list(notes) == ["03_dcgan"] and "settings in epochs, so" in notes["03_dcgan"]
+    assert summary.reductions(recorded) == {"03_dcgan": ["epochs"]}
     state = SimpleNamespace(
         augmentation={"plan": {"rotations": 2, "flips": 1, "translations": 1, "scales": 1}},
         classes=CLASSES,
