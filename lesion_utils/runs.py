@@ -43,14 +43,16 @@ class Run:
 
     folder: Path
 
-    def _path(self, name, notebook):
+    def _path(self, name, notebook, how=""):
         path = self.folder / name
         if not path.exists():
-            raise MissingInputError(f"{path} is missing: run notebooks/{notebook}.ipynb first (`make book` runs all in order)")
+            raise MissingInputError(
+                f"{path} is missing: run notebooks/{notebook}.ipynb first{how} (`make book` runs all in order)"
+            )
         return path
 
-    def _json(self, name, notebook):
-        return json.loads(self._path(name, notebook).read_text(encoding="utf-8"))
+    def _json(self, name, notebook, how=""):
+        return json.loads(self._path(name, notebook, how).read_text(encoding="utf-8"))
 
     @cached_property
     def everything(self):
@@ -272,7 +274,9 @@ class Run:
 
     def choices(self, arm):
         """Return what :meth:`choose` wrote."""
-        rows = self._json(f"chosen/{arm}.json", "05_classification")
+        # GANs need the amount that the classic arm chooses, and the notebook's other arms need GANs.
+        how = ", with arms = ['real', 'classic']," if arm == "classic" else ""
+        rows = self._json(f"chosen/{arm}.json", "05_classification", how)
         return {(row.pop("seed"), row.pop("fold")): row for row in rows}
 
     def chosen(self, arm, seed, fold):

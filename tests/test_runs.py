@@ -251,6 +251,12 @@ def test_missing_input_names_the_notebook_that_makes_it(run, file, read, noteboo
         read(run)
 
 
+def test_what_gans_need_is_made_by_the_classic_arms_alone(run):
+    (run.folder / "chosen" / "classic.json").unlink(missing_ok=True)
+    with pytest.raises(MissingInputError, match=r"first, with arms = \['real', 'classic'\], \(`make book`"):
+        run.choices("classic")
+
+
 def test_seed_without_folds_is_an_error(run):
     with pytest.raises(MissingInputError, match="no folds for seed 7: run 01_data with this seed"):
         run.folds(7)
