@@ -188,6 +188,14 @@ def test_other_pages_have_no_serious_barrier(page, scheme, open_page):
 
 
 @pytest.mark.browser
+def test_formula_that_is_too_wide_is_shown_from_its_beginning(open_page):
+    tab = open_page("notebooks/02_classic_augmentation.html", width=320)
+    box, formula = (tab.locator(f".bd-content div.math{part}").first for part in ("", " > math"))
+    assert box.evaluate("e => e.scrollWidth > e.clientWidth") and box.evaluate("e => e.scrollLeft") == 0
+    assert formula.bounding_box()["x"] >= box.bounding_box()["x"] - 1
+
+
+@pytest.mark.browser
 def test_figures_of_written_pages_keep_a_readable_size_on_a_phone(open_page):
     tab = open_page("book/index.html", width=390)
     figure = tab.locator("#fig-welcome")
