@@ -136,6 +136,7 @@ def _run_workflow(options, folder, parameters, lock):
     error = folder / settings.ERROR_FILE
     if error.exists():
         print(f"\nerror: {error.read_text(encoding='utf-8')}", file=sys.stderr)
+        error.unlink()  # it may quote the user's table
         return 2
     if code:
         require_writable(folder)  # on a full disk not even the error could be left
