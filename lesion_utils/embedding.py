@@ -85,6 +85,11 @@ def common_start(spaces):
     return start / max(start[:, 0].std(), 1e-12) * 1e-4
 
 
+def largest_perplexity(images):
+    """Return the largest whole perplexity that t-SNE takes for a number of images: a third of the others."""
+    return (images - 1) // 3
+
+
 def embed(features, start, *, perplexity, seed, n_jobs=None):
     """Return the (n, 2) t-SNE of features, by openTSNE.
 

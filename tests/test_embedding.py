@@ -93,6 +93,14 @@ def test_tsne_repeats_itself_keeps_neighbours_and_leaves_the_start_alone():
     assert not np.allclose(first, embedding.embed(features, start, perplexity=30, seed=3), atol=1e-3)
 
 
+def test_largest_perplexity_is_taken_and_the_next_is_not():
+    features = np.random.default_rng(0).normal(size=(44, 8))
+    most = embedding.largest_perplexity(len(features))
+    assert np.isfinite(embedding.embed(features, features[:, :2] * 1e-4, perplexity=most, seed=0, n_jobs=1)).all()
+    with pytest.raises(SettingsError, match="choose 1 to 14"):
+        embedding.embed(features, features[:, :2], perplexity=most + 1, seed=0)
+
+
 @pytest.mark.parametrize("perplexity", [0.5, 41])
 def test_perplexity_that_does_not_suit_is_an_error(perplexity):
     features, _, _ = clouds()
