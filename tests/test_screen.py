@@ -204,6 +204,14 @@ def test_figures_of_written_pages_keep_a_readable_size_on_a_phone(open_page):
 
 
 @pytest.mark.browser
+def test_letters_of_the_module_index_stand_on_dark_in_the_dark(open_page):
+    tab = open_page("py-modindex.html", color_scheme="dark")
+    colours = tab.locator("tr.cap").first.evaluate("e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color]")
+    ground, letters = (sum(int(value) for value in re.findall(r"\d+", colour)[:3]) for colour in colours)
+    assert ground < 300 < 500 < letters, colours
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("page", ["search.html?q=lesion", "genindex.html", "py-modindex.html"])
 def test_other_pages_fit_a_phone(page, open_page):
     assert open_page(page, width=390).evaluate("document.documentElement.scrollWidth") <= 390
