@@ -40,6 +40,15 @@ def test_what_is_published_is_fit_to_be_public(folder):
         assert not (folder / "figures").exists()
 
 
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_published_notebooks_cite_is_in_the_bibliography(folder):
+    """They may be older than the notebooks and cite what those no longer do."""
+    known = re.findall(r"@\w+\{(\w+),", (settings.ROOT / "book" / "references.bib").read_text(encoding="utf-8"))
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        cited = ",".join(re.findall(r"\{cite\}`([^`]+)`", path.read_text(encoding="utf-8")))
+        assert not set(filter(None, cited.replace(" ", "").split(","))) - set(known), path.name
+
+
 def test_published_runs_are_one_of_a_kind_and_not_too_large():
     assert len({provenance.read(folder)["cohort"] for folder in FOLDERS}) == len(FOLDERS)
     sizes = [path.stat().st_size for folder in FOLDERS for path in folder.rglob("*") if path.is_file()]
