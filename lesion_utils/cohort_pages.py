@@ -11,11 +11,14 @@ import pandas as pd
 
 from . import comparison_rows, provenance
 from .files import atomic_path, write_text
-from .scores import ARM_NAMES, decide, paired_difference
+from .scores import ARM_NAMES, WHAT, Difference, decide, paired_difference, points, verdict
 from .settings import read_settings
 from .summary import Estimate, load_results
 
 TESTS = {"cross_validation": "cross-validation", "independent": "independent test set"}
+WHERE = {"cross_validation": "in cross-validation", "independent": "on the independent test set"}
+#: Arms with synthetic ROIs; the first that a run has gives its answer.
+GANS = ("dcgan", "acgan", "better_gan")
 NONE_YET = "No run on real CT has been published with this copy of the book yet; {page} says how to make one."
 SETS = {"real": "unseen real ROIs (floor)", "classic": "the GAN's training images"}
 SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
@@ -38,8 +41,8 @@ beat them all is it what they show that helps; [](../notebooks/11_controls.ipynb
 """
 
 
-def write_controls(run, target):
-    """Write what the welcome page says beside the answer of the run that is rendered; nothing if it has no control arms.
+def write_answer(run, target):
+    """Write the answer of the run that is rendered, a sentence, and what the welcome page sets beside it.
 
     Parameters
     ----------
@@ -48,26 +51,43 @@ def write_controls(run, target):
     target : Path
         ``book/figures/`` of the tree that is rendered; holds ``predictions.csv``.
     """
-    results, text = load_results(run), ""
-    if len(_differences(results, BEYOND)):
-        settings, controls = (read_settings(run / "parameters" / f"{name}.yml") for name in ("05_classification", "11_controls"))
-        predictions = pd.read_csv(target / "predictions.csv")
-        results = with_intervals_anew(results, predictions, settings["bootstrap_draws"], controls["gan"])
-        alone, beyond = (_differences(results, table) for table in ("controls", BEYOND))
-        margin = settings["accuracy_margin"]
-        test = max(set(beyond["test_set"]), key=list(TESTS).index)
-        alone, beyond = (rows[(rows["test_set"] == test) & rows["arm"].isin(BESIDE)] for rows in (alone, beyond))
-        alone = alone.sort_values("arm", key=lambda column: column.map(BESIDE.index))
-        columns = {"minus classic": alone, "synthetic minus this": beyond}
-        beaten = sum(decide((row.ci_low, row.ci_high), margin) == "helps" for row in beyond.itertuples())
-        text = BESIDE_TEXT.format(
-            where={"cross_validation": "in cross-validation", "independent": "on the independent test set"}[test],
-            table=markdown_table(_verdicts(columns, margin)),
-            margin=f"{100 * margin:g} point{'s' * (margin != 0.01)}",
-            beaten=beaten or "none",
-            rivals=len(beyond),
-        )
-    write_text(target / "controls_answer.md", text)
+    settings, controls = (read_settings(run / "parameters" / f"{name}.yml") for name in ("05_classification", "11_controls"))
+    margin, draws = settings["accuracy_margin"], settings["bootstrap_draws"]
+    results = with_intervals_anew(load_results(run), pd.read_csv(target / "predictions.csv"), draws, controls["gan"])
+    write_text(target / "answer_sentence.md", answer_sentence(_differences(results, "answer"), margin) + "\n")
+    write_text(target / "controls_answer.md", _beside(results, margin))
+
+
+def answer_sentence(rows, margin):
+    """Say by how much synthetic ROIs change accuracy: the DCGAN's if there is one, on the independent test set if there is."""
+    synthetic = rows[rows["arm"].isin(GANS)]
+    main = next((synthetic[synthetic["arm"] == arm] for arm in GANS if arm in set(synthetic["arm"])), synthetic)
+    if main.empty:
+        return "This run has no synthetic arm."
+    row = next(main[main["test_set"] == test] for test in reversed(TESTS) if test in set(main["test_set"])).iloc[0]
+    added, difference = WHAT[row["arm"]], Difference(row["value"], (row["ci_low"], row["ci_high"]), int(row["n"]))
+    return (
+        f"Adding {added} to the classic group, in amounts chosen on inner folds, changes accuracy by {points(difference)} "
+        f"{WHERE[row['test_set']]}: this run {verdict(difference, added, margin)}."
+    )
+
+
+def _beside(results, margin):
+    """Return the table of other additions with the text around it; nothing if the run has no control arms."""
+    alone, beyond = (_differences(results, table) for table in ("controls", BEYOND))
+    if beyond.empty:
+        return ""
+    test = max(set(beyond["test_set"]), key=list(TESTS).index)
+    alone, beyond = (rows[(rows["test_set"] == test) & rows["arm"].isin(BESIDE)] for rows in (alone, beyond))
+    alone = alone.sort_values("arm", key=lambda column: column.map(BESIDE.index))
+    beaten = sum(decide((row.ci_low, row.ci_high), margin) == "helps" for row in beyond.itertuples())
+    return BESIDE_TEXT.format(
+        where=WHERE[test],
+        table=markdown_table(_verdicts({"minus classic": alone, "synthetic minus this": beyond}, margin)),
+        margin=f"{100 * margin:g} point{'s' * (margin != 0.01)}",
+        beaten=beaten or "none",
+        rivals=len(beyond),
+    )
 
 
 def _differences(results, table):

@@ -104,7 +104,7 @@ def write_staging(staging, run, made, parts, published=PUBLISHED):
     for notebook, line in provenance.notebook_times(made, parts).items():
         write_text(target / "times" / f"{notebook}.md", line)
     write_text(target / "versions.md", provenance.version_table(made))
-    cohort_pages.write_controls(run, target)
+    cohort_pages.write_answer(run, target)
     cohort_pages.write_pages(published_run("table", published), target)
 
 

@@ -147,7 +147,7 @@ def test_welcome_page_sets_other_additions_beside_the_answer(pages, tmp_path, te
     run = tmp_path / "standard-table"
     kept = [row for row in rows() if test == "independent" or row.get("test_set") != "independent"]
     pd.DataFrame(kept, columns=RESULT_COLUMNS).to_csv(run / "results.csv", index=False)
-    cohort_pages.write_controls(run, pages)
+    cohort_pages.write_answer(run, pages)
     text = (pages / "controls_answer.md").read_text()
     synthetic, copies = (line.strip("|").split("|") for line in text.splitlines() if line.startswith("| classic"))
     # By the predictions, not by the rows of results.csv; permuted labels are no addition.
@@ -159,14 +159,31 @@ def test_welcome_page_sets_other_additions_beside_the_answer(pages, tmp_path, te
     beaten = "none" if test == "independent" else "1"
     assert f"the margin of 1 point, the synthetic ROIs beat {beaten} of the 1 additions" in text
     assert where in text and "11_controls.ipynb" in text
+    said = (pages / "answer_sentence.md").read_text()
+    assert said.startswith(
+        "Adding synthetic ROIs (DCGAN) to the classic group, in amounts chosen on inner folds, changes accuracy by "
+    )
+    assert f" {gain[:-2]} points (95 % interval " in said and f" {where}: this run " in said
+    assert said.endswith("cannot tell whether synthetic ROIs (DCGAN) make a difference of more than 1 point here.\n") == (
+        beaten == "none"
+    )
 
 
 def test_run_without_control_arms_says_nothing_of_them(pages, tmp_path):
     run = tmp_path / "standard-table"
     kept = [row for row in rows() if row["table"] not in ("controls", "synthetic_minus_control")]
     pd.DataFrame(kept, columns=RESULT_COLUMNS).to_csv(run / "results.csv", index=False)
-    cohort_pages.write_controls(run, pages)
+    cohort_pages.write_answer(run, pages)
     assert (pages / "controls_answer.md").read_text() == ""
+
+
+def test_answer_is_that_of_the_first_gan_and_of_none_without_any():
+    table = pd.DataFrame(list(rows()), columns=RESULT_COLUMNS)
+    answer = table[table["table"] == "answer"]
+    later = answer.assign(arm="acgan", ci_low=-0.2)
+    assert "says that synthetic ROIs (DCGAN) help here" in cohort_pages.answer_sentence(pd.concat([later, answer]), 0.01)
+    assert "cannot tell whether synthetic ROIs (ACGAN)" in cohort_pages.answer_sentence(later, 0.01)
+    assert cohort_pages.answer_sentence(answer.assign(arm="classic_extra_real"), 0.01) == "This run has no synthetic arm."
 
 
 def test_cells_of_a_table_cannot_break_it():
