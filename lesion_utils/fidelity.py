@@ -134,6 +134,12 @@ def unseen_lesions(state, seed, fold, reference="auto"):
     return name, lesions
 
 
+def suitable_neighbours(reals, classes, *, largest_half, neighbours):
+    """Return ``neighbours``, or as many as the largest half of any class allows, 1 at the least; see :func:`count_reals`."""
+    patients = [unseen.patient_id[unseen.label == label] for _, unseen, _ in reals.values() for label in range(len(classes))]
+    return min(neighbours, max(1, min(max(map(half_size, patients)), largest_half) - 1))
+
+
 def count_reals(reals, classes, *, largest_half, neighbours):
     """Count the lesions of each fold and class, and say which classes have enough of them to be measured.
 

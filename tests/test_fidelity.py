@@ -285,6 +285,9 @@ def test_class_with_few_unseen_lesions_is_left_out_and_no_class_is_an_error():
     assert table["ROIs in a half"].tolist() == [3, 0, 3] and table["unseen patients"].tolist() == [4, 1, 4]
     with pytest.raises(DataError, match=r"halves of more than 5 unseen real ROIs \(the largest: 3\)"):
         fidelity.count_reals({0: (training, unseen, "independent")}, training.classes, largest_half=50, neighbours=5)
+    few = {"reals": {0: (training, unseen, "independent")}, "classes": training.classes, "largest_half": 50}
+    assert [fidelity.suitable_neighbours(**few, neighbours=wanted) for wanted in (1, 2, 5)] == [1, 2, 2]
+    assert fidelity.suitable_neighbours(**few | {"largest_half": 1}, neighbours=5) == 1, "too few for any; count_reals says so"
 
 
 @pytest.mark.parametrize("gan", gans.GANS)
