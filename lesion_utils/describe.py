@@ -4,6 +4,7 @@ Of images only numbers are told. Nothing of a DICOM header that belongs to a per
 """
 
 from collections import Counter
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +70,14 @@ def _count(number, noun):
 
 def _few_patients(rows, label):
     """Return classes with fewer patients than the folds of the usual profiles need."""
-    found = []
-    for name in sorted_labels({row.label for row in rows}):
+    found, names = [], sorted_labels({row.label for row in rows})
+    for name in names:
         patients = {row.patient_id for row in rows if row.label == name and row.role == "cohort"}
         if 0 < len(patients) < FOLDS:
             text = f"class '{name}' of column {label} has {_count(len(patients), 'patient')} of role cohort, fewer than the"
-            found.append((0, f"{text} {FOLDS} folds; add patients, merge classes, or set folds to a smaller number"))
+            alike = get_close_matches(name, [other for other in names if other != name and not other[-1].isdigit()], 1, 0.8)
+            remedy = f"correct it if '{alike[0]}' is meant, " if alike else ""
+            found.append((0, f"{text} {FOLDS} folds; {remedy}add patients, merge classes, or set folds to a smaller number"))
     return found
 
 

@@ -99,6 +99,17 @@ def test_class_with_too_few_patients_for_the_folds_is_a_problem(tmp_path):
     assert "whole table: class 'cyst' of column kind has 2 patients of role cohort, fewer than the 3 folds" in text
 
 
+def test_class_that_is_spelt_almost_like_another_is_pointed_out(tmp_path):
+    table = make_table(tmp_path, lesions_per_class=6)
+    rows = rows_of(table)
+    rows[0]["kind"] = rows[0]["kind"] + "e"
+    write_rows(table, rows)
+    text, problems = describe(table, "kind")
+    assert problems == 1 and "fewer than the 3 folds; correct it if 'cyst' is meant, add patients" in text
+    write_rows(table, [row | {"kind": f"grade {min(number, 2)}"} for number, row in enumerate(rows)])
+    assert "is meant" not in describe(table, "kind")[0], "numbered classes are alike on purpose"
+
+
 def test_one_patient_a_lesion_is_pointed_out(tmp_path):
     table = make_table(tmp_path, lesions_per_class=4)
     assert "every lesion is a patient of its own" not in describe(table, "kind")[0]
