@@ -19,7 +19,7 @@ PAPER_LESIONS = Lesions((53, 64, 65), 78, 900)
 
 
 def parameters(profile="paper", **changes):
-    """Return a profile's parameters, of one seed and no further cohorts, with some changed: ``n03__epochs`` is 03's ``epochs``."""
+    """Return a profile's parameters, of one seed, without further cohorts, some changed: ``n03__epochs`` is 03's ``epochs``."""
     values = run_parameters(profile, overrides={"seeds": [0]})
     for key, value in ({"n13__cohorts": 0} | changes).items():
         number, name = key[1:].split("__")
