@@ -1,7 +1,12 @@
 # The experiment's order: each rule executes one notebook with papermill, whole or not at all. Paths are relative to runs/<NAME>/.
 # A rule lists its notebook, its parameters and the modules it imports as inputs: a change of any of them runs it, and what follows, again.
+# Where the run is made in parts (standard, paper), what a notebook trains is a job for each seed and fold or arm, which may run on
+# any machine: the notebook as far as the cell that trains. The notebook's page is then one run over all, which finds it all done.
 import sys
+from itertools import product
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(workflow.basedir)
 THREADS = int(config.get("cores", 2))
@@ -18,14 +23,40 @@ def source(notebook, *modules):
     return [ROOT / "notebooks" / f"{notebook}.ipynb", *(ROOT / "lesion_utils" / f"{name}.py" for name in modules)]
 
 
-def execute(notebook, output=None, threads=THREADS):
-    """Return the shell command that runs a notebook to its place in the staging tree of the book."""
+def execute(notebook, output=None, threads=THREADS, until=None, **values):
+    """Return the shell command that runs a notebook to its place in the staging tree of the book, or a part of it."""
     folder = Path.cwd()
     output = output or f"book/notebooks/{notebook}.ipynb"
+    part = ", ".join(f"{name}: [{value}]" for name, value in values.items())
     return (
         f'{COMMAND} notebook "notebooks/{notebook}.ipynb" "{folder / output}" '
         f'-f "{folder}/parameters/{notebook}.yml" --threads {threads}'
-    )
+    ) + (f' --until {until} -y "{{{{{part}}}}}"' if until else "")
+
+
+def parameters(notebook):
+    return yaml.safe_load(Path(f"parameters/{notebook}.yml").read_text(encoding="utf-8")) or {}
+
+
+def parts(rule, notebook, **names):
+    """Return the parts of a notebook, one for each seed and each combination of names; none where it is one job."""
+    if not config.get("parts"):
+        return []
+    names = {"seed": parameters(notebook)["seeds"]} | names
+    labels = ["_".join(f"{name}{value}" for name, value in zip(names, values)) for values in product(*names.values())]
+    return [f"parts/{rule}/{label}.ipynb" for label in labels]
+
+
+SEED, FOLD = "{wildcards.seed}", "{wildcards.fold}"
+FOLDS = range(parameters("01_data").get("folds", 0))
+ADDED = [arm for arm in parameters("05_classification").get("arms", []) if arm not in ("real", "classic")]
+
+
+localrules: all, results
+
+
+wildcard_constraints:
+    seed=r"\d+", fold=r"\d+", arm=r"[a-z_]+",
 
 
 rule all:
@@ -49,36 +80,66 @@ rule classic_augmentation:
 
 
 # The paper trains its GANs on the classic group that classified best, so the classic half of the classification comes first.
-rule classic_groups:
+rule classic_groups_part:
     input: source("05_classification", "diagrams", "selection", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/05_classification_classic.yml", rules.classic_augmentation.output
+    output: "parts/classic_groups/seed{seed}_fold{fold}.ipynb"
+    threads: THREADS
+    benchmark: "benchmarks/classic_groups/seed{seed}_fold{fold}.tsv"
+    shell: execute("05_classification", "{output}", until="units-classic", seeds=SEED, only_folds=FOLD).replace("05_classification.yml", "05_classification_classic.yml")
+
+
+rule classic_groups:
+    input: rules.classic_groups_part.input, parts("classic_groups", "05_classification", fold=FOLDS)
     output: "classic/05_classification.ipynb", "chosen/classic.json"
     threads: THREADS
     benchmark: "benchmarks/classic_groups.tsv"
-    shell:
-        execute("05_classification", "classic/05_classification.ipynb").replace(
-            "parameters/05_classification.yml", "parameters/05_classification_classic.yml"
-        )
+    shell: execute("05_classification", "classic/05_classification.ipynb").replace("05_classification.yml", "05_classification_classic.yml")
 
 
 # The two kinds of GAN do not need each other. One thread each, side by side, is faster than both threads for one after the other.
-rule dcgan:
+rule dcgan_part:
     input: source("03_dcgan", "diagrams", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/03_dcgan.yml", rules.classic_groups.output
+    output: "parts/dcgan/seed{seed}_fold{fold}.ipynb"
+    threads: HALF
+    benchmark: "benchmarks/dcgan/seed{seed}_fold{fold}.tsv"
+    shell: execute("03_dcgan", "{output}", threads=HALF, until="units", seeds=SEED, only_folds=FOLD)
+
+
+rule dcgan:
+    input: rules.dcgan_part.input, parts("dcgan", "03_dcgan", fold=FOLDS)
     output: "book/notebooks/03_dcgan.ipynb", "dcgan.json", "results/03_dcgan.csv", "predictions/03_dcgan.csv"
     threads: HALF
     benchmark: "benchmarks/dcgan.tsv"
     shell: execute("03_dcgan", threads=HALF)
 
 
-rule acgan:
+rule acgan_part:
     input: source("04_acgan", "diagrams", "gan_training", "gans", "sampling", "acgan", "interactive", *BASE, *NETS), ROOT / "lesion_utils/latent_walk.html", "parameters/04_acgan.yml", rules.classic_groups.output
+    output: "parts/acgan/seed{seed}_fold{fold}.ipynb"
+    threads: HALF
+    benchmark: "benchmarks/acgan/seed{seed}_fold{fold}.tsv"
+    shell: execute("04_acgan", "{output}", threads=HALF, until="units", seeds=SEED, only_folds=FOLD)
+
+
+rule acgan:
+    input: rules.acgan_part.input, parts("acgan", "04_acgan", fold=FOLDS)
     output: "book/notebooks/04_acgan.ipynb", "results/04_acgan.csv", "predictions/04_acgan.csv"
     threads: HALF
     benchmark: "benchmarks/acgan.tsv"
     shell: execute("04_acgan", threads=HALF)
 
 
-rule classification:
+# Arms, not folds: the inner trainings of two folds are often the same one.
+rule classification_part:
     input: source("05_classification", "diagrams", "selection", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/05_classification.yml", rules.dcgan.output, rules.acgan.output
+    output: "parts/classification/seed{seed}_arm{arm}.ipynb"
+    threads: THREADS
+    benchmark: "benchmarks/classification/seed{seed}_arm{arm}.tsv"
+    shell: execute("05_classification", "{output}", until="units", seeds=SEED, arms="real, classic, {wildcards.arm}")
+
+
+rule classification:
+    input: rules.classification_part.input, parts("classification", "05_classification", arm=ADDED)
     output: "book/notebooks/05_classification.ipynb", "results/05_classification.csv", "predictions/05_classification.csv"
     threads: THREADS
     benchmark: "benchmarks/classification.tsv"
@@ -122,10 +183,18 @@ rule fidelity:
     shell: execute("10_fidelity", threads=HALF)
 
 
-rule controls:
+rule controls_part:
     input:
         source("11_controls", "controls", "controls_results", "controls_figures", "selection", "gan_training", "gans", "sampling", *BASE, *NETS),
         "parameters/11_controls.yml", rules.classification.output,
+    output: "parts/controls/seed{seed}.ipynb"
+    threads: THREADS
+    benchmark: "benchmarks/controls/seed{seed}.tsv"
+    shell: execute("11_controls", "{output}", until="units", seeds=SEED)
+
+
+rule controls:
+    input: rules.controls_part.input, parts("controls", "11_controls")
     output: "book/notebooks/11_controls.ipynb", "results/11_controls.csv", "predictions/11_controls.csv"
     threads: THREADS
     benchmark: "benchmarks/controls.tsv"
@@ -143,10 +212,18 @@ rule statistics:
     shell: execute("12_statistics", threads=HALF)
 
 
-rule better_gans:
+rule better_gans_part:
     input:
         source("14_better_gans", "better_gans", "gan_options", "acgan", "gan_training", "gans", "sampling", "selection", "comparison", "comparison_rows", "comparison_tables", "comparison_figures", "controls_results", "power", *BASE, *NETS),
         "parameters/14_better_gans.yml", rules.classification.output,
+    output: "parts/better_gans/seed{seed}.ipynb"
+    threads: THREADS
+    benchmark: "benchmarks/better_gans/seed{seed}.tsv"
+    shell: execute("14_better_gans", "{output}", until="units", seeds=SEED)
+
+
+rule better_gans:
+    input: rules.better_gans_part.input, parts("better_gans", "14_better_gans")
     output: "book/notebooks/14_better_gans.ipynb", "results/14_better_gans.csv", "predictions/14_better_gans.csv"
     threads: THREADS
     benchmark: "benchmarks/better_gans.tsv"

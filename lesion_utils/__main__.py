@@ -16,6 +16,9 @@ from . import errors, own_data, provenance, rendering, settings
 from .files import leave_error, remove_leftovers, require_writable, write_text
 from .progress import TERMINAL_VARIABLE
 
+#: Cores of a job on another machine, unless ``--cores`` says otherwise. Those of the machine that sends it mean nothing there.
+JOB_CORES = 4
+
 
 def main(arguments=None):
     """Run one command; return the exit code. Errors of the user's making are printed without a traceback."""
@@ -33,12 +36,17 @@ def main(arguments=None):
         command.add_argument("--label", default="", help="column of lesions.csv that holds the classes")
         command.add_argument("--settings", default="", help="flat YAML file of parameters")
         command.add_argument("--name", default="", help="folder below runs/")
-        command.add_argument("--cores", type=int, default=os.cpu_count(), help="processor cores to use")
+        command.add_argument("--cores", type=int, help="processor cores to use (all), or of a job on another machine")
+        command.add_argument("--workflow-profile", type=Path, help="Snakemake profile that sends the jobs to other machines")
+        parts = "a job for each seed and fold (default with standard and paper), not one a notebook"
+        command.add_argument("--parts", action=argparse.BooleanOptionalAction, help=parts)
     command = commands.add_parser("notebook", help="execute one notebook with papermill, whole or not at all")
     command.add_argument("source", type=Path)
     command.add_argument("output", type=Path)
     command.add_argument("-f", "--file", type=Path, required=True, help="YAML file with all parameters")
     command.add_argument("--threads", type=int, default=os.cpu_count())
+    command.add_argument("-y", "--parameters", type=yaml.safe_load, help="YAML of parameters that differ from the file's")
+    command.add_argument("--until", help="tag of the last cell to execute")
     command = commands.add_parser("render", help="turn the executed notebooks of a run into HTML")
     command.add_argument("folder", type=Path)
     command = commands.add_parser("published", help="render book/published/, with no training")
@@ -91,6 +99,8 @@ def _parameters(options):
     if Path(name).name != name or name.startswith("."):
         raise errors.SettingsError(f"NAME={name} must be a plain folder name")
     data = str(Path(options.data).resolve()) if options.data else ""
+    if options.workflow_profile and not options.workflow_profile.is_dir():
+        raise errors.SettingsError(f"WORKFLOW_PROFILE={options.workflow_profile} is no folder; try profiles/slurm")
     if data and not Path(data).is_file():
         raise errors.DataError(f"table {options.data} is missing; check the path after DATA=")
     overrides = {"run": f"runs/{name}", "data": data, "label": options.label}
@@ -125,16 +135,22 @@ def _run_workflow(options, folder, parameters, lock):
     own = settings.read_settings(options.settings) if options.settings else {}
     own = {key: value for key, value in own.items() if key not in settings.PATHS}
     provenance.record(folder, options.profile, options.label, own)
-    environment = os.environ | _terminal() | {settings.DATA_VARIABLE: data, settings.READERS_VARIABLE: json.dumps(answers)}
+    away = options.workflow_profile is not None  # then a terminal here is none of theirs
+    environment = os.environ | {settings.DATA_VARIABLE: data, settings.READERS_VARIABLE: json.dumps(answers)}
+    environment |= {} if away else _terminal()
     started = time.monotonic()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(settings.ROOT / "Snakefile"), "--directory", str(folder)]
     # Snakemake's own lock would outlive a killed process. It holds ours instead, which ends with its last holder: where this
     # process alone was killed, Snakemake goes on, and the run must not be made twice.
-    run = [*snakemake, "--nolock", "--cores", str(options.cores), "--rerun-incomplete", "--quiet", "rules", "host"]
-    run += ["--config", f"cores={options.cores}"]
+    run = [*snakemake, "--nolock", "--rerun-incomplete", "--quiet", "rules", "host"]
+    if away:
+        run += ["--workflow-profile", str(options.workflow_profile.resolve())]
+    else:
+        run += ["--cores", str(options.cores or os.cpu_count())]
+    run += ["--config", f"cores={options.cores or (JOB_CORES if away else os.cpu_count())}", f"parts={_in_parts(options)}"]
     code = subprocess.run(run, env=environment, pass_fds=[lock.fileno()], check=False).returncode
     error = folder / settings.ERROR_FILE
-    if error.exists():
+    if code and error.exists():  # where all is well in the end, a job left it that went well when it was tried again
         print(f"\nerror: {error.read_text(encoding='utf-8')}", file=sys.stderr)
         error.unlink()  # it may quote the user's table
         return 2
@@ -144,6 +160,10 @@ def _run_workflow(options, folder, parameters, lock):
     minutes = (time.monotonic() - started) / 60
     print(f"The book is at {os.path.relpath(folder / 'html' / 'index.html')} ({minutes:.1f} minutes)")
     return 0
+
+
+def _in_parts(options):
+    return options.profile in settings.IN_PARTS if options.parts is None else options.parts
 
 
 def _digest(paths):
@@ -160,7 +180,8 @@ def _terminal():
 def _notebook(options):
     from .execution import execute
 
-    return execute(options.source, options.output, options.file, threads=options.threads)
+    part = {"changes": options.parameters, "until": options.until}
+    return execute(options.source, options.output, options.file, threads=options.threads, **part)
 
 
 def _render(options):
@@ -204,7 +225,7 @@ def _plan(options):
     from .plan import forecast
 
     _, parameters = _parameters(options)
-    print(forecast(parameters, cores=options.cores))
+    print(forecast(parameters, cores=options.cores, parts=_in_parts(options)))
 
 
 if __name__ == "__main__":

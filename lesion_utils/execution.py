@@ -6,6 +6,7 @@ import re
 import sys
 import time
 
+import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
@@ -14,7 +15,7 @@ from .files import PARTIAL, leave_error, storage_error
 from .progress import native_messages_to
 
 
-def execute(source, output, file, *, threads):
+def execute(source, output, file, *, threads, changes=None, until=None):
     """Execute a notebook with papermill; its copy with outputs appears whole or not at all.
 
     Parameters
@@ -26,6 +27,10 @@ def execute(source, output, file, *, threads):
         (:data:`settings.DATA_VARIABLE`, :data:`settings.READERS_VARIABLE`).
     threads : int
         Of linear algebra in the notebook's kernel.
+    changes : dict, optional
+        Parameters that differ from the file's: the seeds and folds of a job that trains a part.
+    until : str, optional
+        Tag of the last cell to execute: such a job trains its units and leaves figures and results to the run over all.
 
     Returns
     -------
@@ -35,28 +40,30 @@ def execute(source, output, file, *, threads):
     Raises
     ------
     SettingsError
-        If a parameter is unknown to the notebook.
+        If a parameter is unknown to the notebook, or no cell has the tag.
     """
-    parameters = settings.read_settings(file)
+    parameters = settings.read_settings(file) | (changes or {})
     defaults = settings.notebook_defaults(source)
     if "data" in defaults:
         parameters.setdefault("data", os.environ.get(settings.DATA_VARIABLE, ""))
     if "reader_files" in defaults:
         parameters.setdefault("reader_files", json.loads(os.environ.get(settings.READERS_VARIABLE, "[]")))
     settings.check_parameters(parameters, defaults, str(file))
+    notebook = _cells_until(source, until) if until else source
+    name = source.stem if output.stem == source.stem else f"{source.stem} {output.stem}"
     # The number of threads changes the last bits of sums in linear algebra, so it is fixed for every kernel. TensorFlow has one.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     partial = output.with_name(f"{PARTIAL}{output.name}")
     started = time.monotonic()
-    print(f"{source.stem} ...", file=sys.stderr, flush=True)
+    print(f"{name} ...", file=sys.stderr, flush=True)
     run, message = settings.run_folder(parameters["run"]), None
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with native_messages_to(run / "logs" / f"{source.stem}.log"):
+        with native_messages_to(run / "logs" / f"{name.replace(' ', '_')}.log"):
             papermill.execute_notebook(
-                source,
+                notebook,
                 partial,
                 parameters,
                 kernel_name="python3",
@@ -80,8 +87,18 @@ def execute(source, output, file, *, threads):
     if message:  # left when the partial notebook is gone: on a full disk there is now room for a line
         leave_error(run, f"{source.name}: {message}\n")
         return 1
-    print(f"{source.stem} done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    print(f"{name} done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return 0
+
+
+def _cells_until(source, tag):
+    """Return a notebook without the cells below the one with a tag."""
+    notebook = nbformat.read(source, 4)
+    last = [number for number, cell in enumerate(notebook.cells) if tag in cell.metadata.get("tags", [])]
+    if len(last) != 1:
+        raise errors.SettingsError(f"{source.name} has {len(last)} cells with the tag '{tag}'; it must have one to stop at")
+    notebook.cells = notebook.cells[: last[0] + 1]
+    return notebook
 
 
 def _forget_paths(notebook, code):

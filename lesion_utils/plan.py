@@ -112,7 +112,16 @@ def _seconds(run, least=2.0):
     return float(np.median(times))
 
 
-def forecast(parameters, cores=None):
+def part_jobs(parameters):
+    """Return how many jobs train for the notebooks where a run is made in parts; see the Snakefile."""
+    folds = parameters["01_data"]["folds"]
+    seeds = {name: len(own["seeds"]) for name, own in parameters.items() if "seeds" in own}
+    added = sum(arm not in ("real", "classic") for arm in parameters["05_classification"]["arms"])
+    by_fold = seeds["05_classification"] + seeds["03_dcgan"] + seeds["04_acgan"]
+    return folds * by_fold + added * seeds["05_classification"] + seeds["11_controls"] + seeds["14_better_gans"]
+
+
+def forecast(parameters, cores=None, parts=False):
     """Measure this machine for some 20 seconds and return the forecast of a run as text.
 
     Parameters
@@ -121,6 +130,8 @@ def forecast(parameters, cores=None):
         Notebook name to its complete parameters; see :func:`settings.run_parameters`.
     cores : int, optional
         Processor cores that the run may use; all of them by default.
+    parts : bool
+        Whether the run is made in parts: then more notebooks are started.
 
     Raises
     ------
@@ -135,16 +146,17 @@ def forecast(parameters, cores=None):
     with native_messages_to(os.devnull):
         work = count_work(parameters, lesions)
         rates = measure(parameters, len(lesions.cohort))
-    return "\n".join(_lines(parameters, lesions, work, rates, cores, load))
+    notebooks = NOTEBOOK_RUNS + (part_jobs(parameters) if parts else 0)
+    return "\n".join(_lines(parameters, lesions, work, rates, cores, load, notebooks))
 
 
-def _lines(parameters, lesions, work, rates, cores, load):
+def _lines(parameters, lesions, work, rates, cores, load, notebooks):
     cnn, gan, acgan = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan"))
     better = work.better
     everything = sum(lesions.cohort) + lesions.extra + lesions.test
     lesion_words = "reading lesions" if parameters["01_data"]["data"] else "simulating lesions"
     rate_words = "assumed" if parameters["01_data"]["data"] else None
-    fixed = (NOTEBOOK_RUNS * NOTEBOOK_SECONDS + RENDER_SECONDS) / NOTEBOOK_RUNS
+    fixed = (notebooks * NOTEBOOK_SECONDS + RENDER_SECONDS) / notebooks
     folds = parameters["01_data"]["folds"]
     textures = len(parameters["07_texture_baselines"]["seeds"]) * folds * (sum(lesions.cohort) + lesions.test)
     generators = work.gan_units * gan["saved_epochs"] + work.acgan_units * acgan["saved_epochs"] + better.networks
@@ -163,7 +175,7 @@ def _lines(parameters, lesions, work, rates, cores, load):
         ("saving networks of GANs", generators, "files", rates.saving, None),
         ("drawing synthetic ROIs", work.samples + better.drawn, "images", rates.sample, None),
         ("texture baselines", textures, "lesions", TEXTURE_SECONDS, "assumed"),
-        ("notebooks' start, figures, rendering", NOTEBOOK_RUNS, "notebooks", fixed, "assumed"),
+        ("notebooks' start, figures, rendering", notebooks, "notebooks", fixed, "assumed"),
     ]
     tests = sum(lesions.cohort) + folds * lesions.test
     units = work.classic_units + work.added_units + work.control_units + work.truth_units + work.judge_units + better.cnn_units

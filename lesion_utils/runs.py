@@ -31,6 +31,12 @@ def fold_tuple(left_out):
     return (int(left_out),) if np.isscalar(left_out) else tuple(sorted(map(int, left_out)))
 
 
+def pair_owner(pair):
+    """Return the fold of a pair whose job trains what leaves out both: one network serves both, and each fold owns alike many."""
+    low, high = fold_tuple(pair)
+    return low if (low + high) % 2 else high
+
+
 @dataclass(frozen=True)
 class Run:
     """The state of a run, read when it is asked for.
@@ -119,6 +125,11 @@ class Run:
                 f"parameter 'folds' is {len(folds)}; choosing amounts without the test fold needs 3 or more: raise it in 01_data"
             )
         return list(permutations(folds, 2))
+
+    def inner_pairs(self, folds):
+        """Return the inner trainings that some folds own, as sorted pairs of what they leave out; see :func:`pair_owner`."""
+        pairs = sorted({fold_tuple(pair) for pair in self.inner_folds})
+        return [pair for pair in pairs if pair_owner(pair) in folds]
 
     @cached_property
     def originals(self):

@@ -18,6 +18,8 @@ CLONE = (PACKAGE.parent / "Snakefile").is_file()
 ROOT = PACKAGE.parent if CLONE else PACKAGE
 #: Names of the profiles, from the smallest to the paper's.
 PROFILES = ("smoke", "quick", "standard", "paper")
+#: Profiles whose trainings are jobs of their own, one for each seed and fold; the others run each notebook in one job.
+IN_PARTS = ("standard", "paper")
 #: Parameters whose values name files of the user; no file of a run holds them.
 PATHS = ("data", "reader_files")
 #: Environment variables that carry them: the table to 01_data, readers' answers (JSON) to 08_reader_study.

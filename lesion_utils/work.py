@@ -11,6 +11,7 @@ from . import phantom, splits, table
 from .better_work import BetterWork, count_better
 from .cohort import ROLES
 from .errors import DataError
+from .runs import pair_owner
 
 #: The paper's classic optimum (section 4.2.1), assumed where it is among the amounts, because the run's own is not known yet.
 PAPER_OPTIMUM = 5000
@@ -249,7 +250,7 @@ class _GanWork:
 def _gan_work(own, folds, inner_share):
     """Count trainings of one GAN: of each pair of folds one network, and samples for both of its orders."""
     which = own["only_folds"] or list(range(folds))
-    orders = [(outer, inner) for outer, inner in permutations(range(folds), 2) if outer in which]
+    orders = [(outer, inner) for outer, inner in permutations(range(folds), 2) if pair_owner((outer, inner)) in which]
     seeds = len(own["seeds"])
     return _GanWork(
         outer=seeds * len(which),

@@ -144,9 +144,9 @@ def test_without_extra_cases_there_is_no_green_line():
 
 def test_part_of_the_classes_or_folds():
     work = count_work(parameters(n03__only_classes=[0], n03__only_folds=[2]), PAPER_LESIONS)
-    assert work.gan_steps == 70 * (23 + 2 * 11) and work.judge_images == 0
+    assert work.gan_steps == 70 * (23 + 11) and work.judge_images == 0
     acgan = 5 * 3 * (3 * 4000 + 6 * 2000)
-    assert work.samples == 5 * (4000 + 2 * 2000) + acgan, "one class of one fold, and of two inner networks"
+    assert work.samples == 5 * (4000 + 2 * 2000) + acgan, "one class of one fold, and both orders of the pair that it owns"
 
 
 def test_saved_epochs_that_cannot_be_are_an_error():
