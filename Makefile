@@ -6,29 +6,31 @@ CORES ?=
 # Releases to install; CONSTRAINTS= takes the newest of everything.
 CONSTRAINTS ?= constraints.txt
 # Words of the command line reach the recipes as environment variables, so that paths may hold spaces.
-export PYTHON PROFILE DATA LABEL SETTINGS NAME CORES
+export PYTHON PROFILE DATA LABEL SETTINGS NAME CORES WORKFLOW_PROFILE
 
 RUN := .venv/bin/python
 # Two test files at a time; a file's tests share what its fixtures make. More at once want 2 GB of memory each.
 PYTEST = $(RUN) -m pytest -q -n $(or $(CORES),2) --dist loadfile $(if $(NO_BROWSER),-m "not browser")
 BOOK_OPTIONS = --profile "$$PROFILE" $${DATA:+--data "$$DATA"} $${LABEL:+--label "$$LABEL"} \
-	$${SETTINGS:+--settings "$$SETTINGS"} $${NAME:+--name "$$NAME"} $${CORES:+--cores "$$CORES"}
+	$${SETTINGS:+--settings "$$SETTINGS"} $${NAME:+--name "$$NAME"} $${CORES:+--cores "$$CORES"} \
+	$${WORKFLOW_PROFILE:+--workflow-profile "$$WORKFLOW_PROFILE"}
 # These are what the notebooks and the workflow import: one pass proves the installation and compiles just what is used.
 IMPORTS := import cv2, highdicom.seg, jupyter_book.cli.main, keras, ipykernel.kernelapp, matplotlib.pyplot, myst_nb.sphinx_ext, openTSNE, \
 	pandas, papermill.cli, scipy.ndimage, scipy.stats, seaborn, SimpleITK, skimage.feature, skimage.measure, \
 	sklearn.manifold, sklearn.model_selection, sklearn.svm, snakemake.cli, statsmodels.api, tensorflow
 
 .DEFAULT_GOAL := help
-.PHONY: help book plan fuzz kills publish published links test lint bench clean
+.PHONY: help book plan fuzz kills cluster publish published links test lint bench clean
 
 help:  ## say what can be made
 	@echo "make book [PROFILE=quick] [DATA=path/lesions.csv LABEL=column] [SETTINGS=my.yml] [NAME=folder] [CORES=2]"
 	@echo
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1 - /p' Makefile
 	@echo
+	@echo "WORKFLOW_PROFILE=profiles/slurm sends the jobs of make book to a cluster."
 	@echo "PROFILE is smoke, quick, standard or paper. PYTHON=python3.12 chooses the Python that .venv/ is made with."
 
-book: .venv/book  ## run every notebook and render the book to runs/<NAME>/html/index.html
+book: .venv/$(if $(WORKFLOW_PROFILE),cluster,book)  ## run every notebook and render the book to runs/<NAME>/html/index.html
 	@$(RUN) -m lesion_utils book $(BOOK_OPTIONS)
 
 plan: .venv/book  ## forecast time and disk of `make book` with the same words, and run nothing
@@ -61,6 +63,9 @@ fuzz: .venv/test  ## 100,000 damaged files over all readers (COUNT=, SEED=)
 kills: .venv/test  ## kill a smoke run 30 times and compare its numbers with those of one that is left alone (COUNT=, SEED=)
 	$(RUN) tests/kills.py --count $(or $(COUNT),30) --seed $(or $(SEED),0)
 
+cluster: .venv/cluster  ## the smoke book on a SLURM of its own, with mishaps (as root, with Debian's SLURM and MariaDB)
+	$(RUN) tests/cluster.py
+
 bench: .venv/bench  ## speed, side by side with the usual way of doing it, and what bfloat16 costs
 	@for benchmark in classic_augmentation cnn_training bfloat16_accuracy texture tsne; do \
 		$(RUN) "benchmarks/$$benchmark.py" 2>.venv/bench.log || { cat .venv/bench.log; exit 1; }; echo; done
@@ -75,6 +80,10 @@ clean:  ## remove .venv/ and caches; results in runs/ stay
 
 .venv/test: pyproject.toml constraints.txt
 	$(call install,.[test])
+	@touch .venv/book $@
+
+.venv/cluster: pyproject.toml constraints.txt
+	$(call install,.[cluster])
 	@touch .venv/book $@
 
 .venv/bench: pyproject.toml constraints.txt

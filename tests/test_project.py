@@ -30,6 +30,7 @@ PROVIDED_BY = {
     "nbformat": "jupyter",
     "psutil": "ipykernel",
     "skimage": "scikit-image",
+    "snakemake_interface_executor_plugins": "snakemake",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
     "sphinx": "jupyter-book",
@@ -59,6 +60,13 @@ def conda_packages(text):
     python = [entry for entry in listed if isinstance(entry, str) and entry.startswith("python")]
     (pip,) = [entry["pip"] for entry in listed if isinstance(entry, dict)]
     return SpecifierSet(python[0].removeprefix("python")), requirements(e for e in pip if not e.startswith("-"))
+
+
+def test_what_a_cluster_needs_is_named_and_pinned_too():
+    lines = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]["cluster"]
+    pins = dict(line.split("==") for line in read("constraints.txt").splitlines() if line.startswith("snakemake-executor"))
+    assert len(lines) == 2 and all(versions.contains(pins[name]) for name, versions in requirements(lines).items())
+    assert all(line in read("environment.yml") for line in lines)
 
 
 def test_environment_and_pyproject_name_the_same_packages_and_ranges():
