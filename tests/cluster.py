@@ -1,0 +1,181 @@
+"""The smoke book on a real SLURM: a node is lost, jobs go over memory and time, and what was finished is not computed twice.
+
+    python tests/cluster.py [--whole runs/smoke] [--name cluster]
+
+SLURM is started here, on loopback, in a temporary folder, with two nodes of one processor (``slurm.py`` says what it needs). The
+book is made in parts, with ``profiles/slurm`` less its retries, so that each mishap ends a session, and the same command is given
+again. In the end its tables must be those of a run on this machine alone (``--whole``; made first if it is not given), byte for
+byte, and whatever file of a finished training there was after a mishap must be untouched.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import yaml
+from kills import PATIENCE, RUNS, differences
+from slurm import Slurm, processes_of
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = [sys.executable, "-m", "lesion_utils", "book", "--profile", "smoke"]
+#: Files that a job writes when it has finished something: units of training, parts, pages.
+FINISHED = ("classifiers/*.npz", "*gan/*/*.keras", "*gan/*/history.csv", "parts/*/*.ipynb", "book/notebooks/*.ipynb")
+#: Megabytes of a job that is to go over its memory, and of all others; the kernel alone takes more than the first.
+LITTLE, ENOUGH = 300, 3000
+#: The mishaps: the rule whose job meets it, states of SLURM that tell it ("failed" of a step over its memory), words in its log.
+MISHAPS = {
+    "a node is lost": ("dcgan_part", {"NODE_FAIL"}, ""),
+    "jobs go over their memory": ("acgan_part", {"FAILED", "OUT_OF_MEMORY"}, "xceeded job memory limit"),
+    "a job goes over its time": ("classification_part", {"TIMEOUT"}, "DUE TO TIME LIMIT"),
+}
+
+
+def write_profile(folder, **resources):
+    """Write the shipped profile with quick looks at the queue, no retries, and resources of single rules; return its folder."""
+    values = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text(encoding="utf-8"))
+    values |= {"retries": 0, "latency-wait": 10, "slurm-init-seconds-before-status-checks": 5}
+    values["default-resources"] = {"mem_mb": ENOUGH, "runtime": 30}
+    values["set-resources"] = resources
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    return folder
+
+
+class Trial:
+    """A run on a cluster, in sessions."""
+
+    def __init__(self, cluster, name):
+        self.cluster, self.folder, self.log, self.problems = cluster, RUNS / name, RUNS / f"{name}.log", []
+        shutil.rmtree(self.folder, ignore_errors=True)
+        RUNS.mkdir(exist_ok=True)
+        self.log.write_bytes(b"")
+        self.words = [*BOOK, "--name", name, "--parts", "--cores", "1", "--workflow-profile"]
+
+    def session(self, meanwhile=None, **resources):
+        """Give the command once; return its exit code and SLURM's jobs of this session. ``meanwhile`` is called once a second."""
+        known = {job[0] for job in self.cluster.jobs()}
+        profile = write_profile(self.cluster.folder / "profile", **resources)
+        environment = self.cluster.environment | {"PYTHONPATH": str(ROOT)}
+        with open(self.log, "ab") as log:
+            options = {"cwd": ROOT, "env": environment, "stdout": log, "stderr": log, "start_new_session": True}
+            process = subprocess.Popen([*self.words, str(profile)], **options)
+            end = time.monotonic() + PATIENCE
+            try:
+                while process.poll() is None:
+                    if meanwhile is not None and meanwhile():
+                        meanwhile = None
+                    if time.monotonic() > end:
+                        raise SystemExit(f"a session did not end in {PATIENCE} s; see {self.log}")
+                    time.sleep(1)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        if meanwhile is not None:
+            self.problems.append("the moment for a mishap did not come")
+        return process.returncode, [job for job in self.cluster.jobs() if job[0] not in known]
+
+    def mishap(self, title, meanwhile=None, **resources):
+        """Have a session that must end by a mishap, and by nothing else; return the files of what is finished after it."""
+        rule, states, says = MISHAPS[title]
+        code, jobs = self.session(meanwhile, **resources)
+        cut = [job for job in jobs if job[1] != "COMPLETED"]
+        logs = [(self.folder / ".snakemake" / "slurm_logs").rglob(f"{number}.log") for number, *_ in cut]
+        texts = [path.read_text(errors="replace") for paths in logs for path in paths]
+        good = code and cut and all(state in states and comment.startswith(f"rule_{rule}") for _, state, _, comment in cut)
+        if not good or not all(says in text for text in texts):
+            self.problems.append(f"{title}: the session ended with {code} and jobs {cut}; see {self.log}")
+        done = Counter(comment for _, state, _, comment in jobs if state == "COMPLETED")
+        lost = ", ".join(f"{comment.removeprefix('rule_')} ({state})" for _, state, _, comment in cut)
+        print(f"{title}: {sum(done.values())} jobs went well, cut off: {lost}", flush=True)
+        return self.finished()
+
+    def finished(self):
+        """Return inode and time of every file that a job has finished."""
+        files = {path for pattern in FINISHED for path in self.folder.glob(pattern) if not path.name.startswith(".")}
+        return {path.relative_to(self.folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+    def running(self, rule):
+        """Return ``(id, node)`` of a job of a rule that has finished something in its notebook's kernel, or nothing."""
+        lines = self.cluster.run("squeue", "-h", "-t", "R", "-o", "%i|%N|%k").splitlines()
+        for number, node, comment in (line.split("|", 2) for line in lines):
+            if comment.startswith(f"rule_{rule}") and self.at_work(node, number):
+                return number, node
+        return None
+
+    def at_work(self, node, number):
+        """Return whether a job's kernel has finished something since it began."""
+        kernels = [one for one in processes_of(node, self.cluster.folder) if "ipykernel_launcher" in " ".join(one.cmdline())]
+        begun = min((one.create_time() for one in kernels), default=None)
+        return begun is not None and any(stamp / 1e9 > begun + 1 for _, stamp in self.finished().values())
+
+    def lose_node(self):
+        """Kill the node of a DCGAN's job that is at work, once there is one."""
+        found = self.running("dcgan_part")
+        if found:
+            self.cluster.lose_node(found[1])
+            self.lost = found[1]
+        return found
+
+    def hang(self):
+        """Stop the kernel of a classification's job that is at work, once there is one: it then lasts until its time is over."""
+        found = self.running("classification_part")
+        for process in processes_of(found[1], self.cluster.folder) if found else ():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "ipykernel_launcher" in " ".join(process.cmdline()):
+                    process.suspend()
+        return found
+
+    def run(self):
+        """Have all mishaps one after the other, then let the run come to its end."""
+        before = [self.mishap("a node is lost", self.lose_node)]
+        if hasattr(self, "lost"):
+            self.cluster.start_node(self.lost)
+        before.append(self.mishap("jobs go over their memory", acgan_part={"mem_mb": LITTLE}))
+        before.append(self.mishap("a job goes over its time", self.hang, classification_part={"runtime": 1}))
+        code, jobs = self.session()
+        if code or {state for _, state, *_ in jobs} != {"COMPLETED"}:
+            self.problems.append(f"the last session ended with {code}; see {self.log}")
+        every = self.cluster.jobs()
+        done = Counter(comment for _, state, _, comment in every if state == "COMPLETED")
+        twice = [comment for comment, count in done.items() if count > 1]
+        if twice:
+            self.problems.append(f"finished twice: {', '.join(twice)}")
+        cut = len(every) - sum(done.values())
+        print(f"{len(every)} jobs in all: {len(done)} went well, each once; {cut} were cut off", flush=True)
+        after = self.finished()
+        touched = sorted({name for files in before for name, stamp in files.items() if after.get(name) != stamp})
+        if touched:
+            self.problems.append(f"computed again though finished: {', '.join(touched)}")
+        counts = ", ".join(str(len(files)) for files in before)
+        print(f"files of finished work after each mishap: {counts}; in the end {len(after)}; touched again: {len(touched)}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--whole", type=Path, help="folder of a smoke run that was made on this machine alone")
+    parser.add_argument("--name", default="cluster", help="folder of the run below runs/")
+    options = parser.parse_args()
+    if options.whole is None:
+        options.whole = RUNS / f"{options.name}-alone"
+        subprocess.run([*BOOK, "--name", options.whole.name], cwd=ROOT, check=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder, Slurm(folder) as cluster:
+        trial = Trial(cluster, options.name)
+        trial.run()
+    problems = trial.problems + differences(options.whole, trial.folder)
+    print(f"on SLURM it took {(time.monotonic() - started) / 60:.1f} minutes")
+    print("\n".join(problems) or "the numbers are those of the run on one machine, byte for byte")
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
