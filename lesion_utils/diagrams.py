@@ -95,9 +95,10 @@ def draw_gan(generator, discriminator):
     return _boxes_and_arrows(boxes, edges, height=2.8)
 
 
-def draw_workflow():
+def draw_workflow(parts=None):
     """Draw the experiment's flow (the paper's Fig. 7) from the workflow itself: what Snakemake would run, in order.
 
+    With the ``parts`` of a run, from :func:`provenance.minutes`, each box also says how long it took and with how much memory.
     Without a clone of the project there is no workflow to draw, and the figure says so.
     """
     if not CLONE:
@@ -113,10 +114,15 @@ def draw_workflow():
         result = subprocess.run(
             [*command, "--directory", folder, "--config", "cores=1"], text=True, capture_output=True, check=True
         )
-    return _flow(result.stdout)
+    return _flow(result.stdout, {rule: _cost(one) for rule, one in (parts or {}).items()})
 
 
-def _flow(dot):
+def _cost(one):
+    jobs = f"\n{one['jobs']} jobs" if one.get("jobs", 1) > 1 else ""
+    return f"{jobs}\n{one['minutes']:.1f} min\n{one['memory_gb']:.1f} GB"
+
+
+def _flow(dot, costs):
     """Draw a graph in DOT text as boxes, one column for each step away from the start."""
     names = dict(re.findall(r'(\d+)\[label = "([^"\\]+)', dot))
     graph = nx.DiGraph((names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot))
@@ -126,7 +132,8 @@ def _flow(dot):
     boxes = {}
     for column, generation in enumerate(nx.topological_generations(graph)):
         for line, name in enumerate(sorted(generation)):
-            boxes[name] = (2.4 * column, -0.9 * line, name.replace("_", " ").replace(" ", "\n", 1))
+            title = name.replace("_", " ").replace(" ", "\n", 1)
+            boxes[name] = (2.4 * column, -0.9 * line, title + costs.get(name, ""))
     height = 0.9 + max(-y for _, y, _ in boxes.values())
     return _boxes_and_arrows(boxes, list(graph.edges), height=height, half_width=0.95, fontsize=7)
 

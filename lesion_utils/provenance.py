@@ -110,13 +110,20 @@ def read(folder):
 
 
 def minutes(folder):
-    """Return minutes and peak memory (GB) of each rule of a run that has Snakemake's benchmark file, in order."""
-    found = {}
+    """Return minutes, peak memory (GB) and number of jobs of each rule of a run that has Snakemake's benchmark files, in order.
+
+    Where a run was made in parts, minutes of all parts add up, and memory is that of the largest job.
+    """
+    found, benchmarks = {}, Path(folder) / "benchmarks"
     for rule in PARTS:
-        path = Path(folder) / "benchmarks" / f"{rule}.tsv"
-        if path.exists():
-            row = pd.read_csv(path, sep="\t", na_values="-").iloc[-1]
-            found[rule] = {"minutes": round(row["s"] / 60, 2), "memory_gb": round(row["max_rss"] / 1024, 2)}
+        if (benchmarks / f"{rule}.tsv").exists():
+            files = [benchmarks / f"{rule}.tsv", *sorted((benchmarks / rule).glob("*.tsv"))]
+            rows = pd.DataFrame([pd.read_csv(path, sep="\t", na_values="-").iloc[-1] for path in files])
+            found[rule] = {
+                "minutes": round(rows["s"].sum() / 60, 2),
+                "memory_gb": round(rows["max_rss"].max() / 1024, 2),
+                "jobs": len(files),
+            }
     return found
 
 
@@ -130,10 +137,12 @@ def run_times(made, parts):
     parts : dict
         From :func:`minutes`.
     """
-    lines = ["| part | minutes | peak memory (GB) |", "|---|---:|---:|"]
-    lines += [f"| {PARTS[rule]} | {one['minutes']:.1f} | {one['memory_gb']:.1f} |" for rule, one in parts.items()]
+    lines = ["| part | jobs | minutes | peak memory of a job (GB) |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {PARTS[rule]} | {one.get('jobs', 1)} | {one['minutes']:.1f} | {one['memory_gb']:.1f} |" for rule, one in parts.items()
+    ]
     total = sum(one["minutes"] for one in parts.values())
-    lines.append(f"| sum of the parts, some of which ran side by side | {total:.1f} | |")
+    lines.append(f"| sum of the parts, some of which ran side by side | | {total:.1f} | |")
     return "\n".join(lines) + f"\n\nMade on {made['hardware']}, {made_from(made)}.\n"
 
 

@@ -88,7 +88,7 @@ def write_staging(staging, run, made, parts, published=PUBLISHED):
         ``book/published/``, for the pages on the published run on real CT.
     """
     with native_messages_to(os.devnull):
-        from . import cohort_pages  # only here: it draws, and every command would wait for its libraries
+        from . import cohort_pages, diagrams  # only here: they draw, and every command would wait for their libraries
 
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(ROOT / name, staging / name)
@@ -103,6 +103,7 @@ def write_staging(staging, run, made, parts, published=PUBLISHED):
     write_text(target / "run_times.md", provenance.run_times(made, parts))
     for notebook, line in provenance.notebook_times(made, parts).items():
         write_text(target / "times" / f"{notebook}.md", line)
+    diagrams.draw_workflow(parts).savefig(target / "workflow.svg", bbox_inches="tight")
     write_text(target / "versions.md", provenance.version_table(made))
     cohort_pages.write_answer(run, target)
     cohort_pages.write_pages(published_run("table", published), target)

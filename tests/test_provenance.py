@@ -33,10 +33,22 @@ def test_times_of_the_parts_add_up(tmp_path):
     for rule, seconds in (("dcgan", 90), ("data", 30)):
         (tmp_path / "benchmarks" / f"{rule}.tsv").write_text(f"s\tmax_rss\n1\t-\n{seconds}\t1536\n")
     parts = provenance.minutes(tmp_path)
-    assert parts == {"data": {"minutes": 0.5, "memory_gb": 1.5}, "dcgan": {"minutes": 1.5, "memory_gb": 1.5}}
+    alone = {"memory_gb": 1.5, "jobs": 1}
+    assert parts == {"data": {"minutes": 0.5} | alone, "dcgan": {"minutes": 1.5} | alone}
     lines = provenance.run_times(MADE, parts).splitlines()
-    assert lines[2] == "| [](../notebooks/01_data.ipynb) | 0.5 | 1.5 |" and "| 2.0 | |" in lines[4]
+    assert lines[2] == "| [](../notebooks/01_data.ipynb) | 1 | 0.5 | 1.5 |" and "| 2.0 | |" in lines[4]
     assert lines[-1] == "Made on a processor, with the profile `quick` from commit `0123456789ab`."
+
+
+def test_jobs_of_a_part_add_up_and_the_largest_says_how_much_memory(tmp_path):
+    (tmp_path / "benchmarks" / "dcgan").mkdir(parents=True)
+    for name, seconds, memory in (("dcgan", 30, 512), ("dcgan/seed0_fold0", 60, 2048), ("dcgan/seed0_fold1", 90, 1024)):
+        (tmp_path / "benchmarks" / f"{name}.tsv").write_text(f"s\tmax_rss\n{seconds}\t{memory}\n")
+    parts = provenance.minutes(tmp_path)
+    assert parts == {"dcgan": {"minutes": 3.0, "memory_gb": 2.0, "jobs": 3}}
+    assert "| 3 | 3.0 | 2.0 |" in provenance.run_times(MADE, parts)
+    older = {"dcgan": {"minutes": 3.0, "memory_gb": 2.0}}
+    assert "| 1 | 3.0 | 2.0 |" in provenance.run_times(MADE, older), "a run that was published before jobs were counted"
 
 
 def test_a_changed_tree_and_an_unknown_commit_are_said():
