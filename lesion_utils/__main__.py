@@ -134,8 +134,8 @@ def _run_workflow(options, folder, parameters, lock):
     (folder / settings.ERROR_FILE).unlink(missing_ok=True)
     own = settings.read_settings(options.settings) if options.settings else {}
     own = {key: value for key, value in own.items() if key not in settings.PATHS}
-    provenance.record(folder, options.profile, options.label, own)
     away = options.workflow_profile is not None  # then a terminal here is none of theirs
+    provenance.record(folder, options.profile, options.label, own, away=away)
     environment = os.environ | {settings.DATA_VARIABLE: data, settings.READERS_VARIABLE: json.dumps(answers)}
     environment |= {} if away else _terminal()
     started = time.monotonic()

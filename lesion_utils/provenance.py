@@ -81,7 +81,7 @@ def versions():
     return {"Python": platform.python_version(), **found}
 
 
-def record(folder, profile, label, settings):
+def record(folder, profile, label, settings, *, away=False):
     """Write ``provenance.json`` of a run that starts: what it is made from, and on what.
 
     Parameters
@@ -93,9 +93,12 @@ def record(folder, profile, label, settings):
         Column of the user's table; empty: the simulated cohort.
     settings : dict
         What differs from the profile.
+    away : bool
+        Whether the jobs are sent to other machines: of those, nothing is known here.
     """
+    place = f"a cluster, to which jobs were sent from {hardware()}" if away else hardware()
     made = {"profile": profile, "cohort": "table" if label else "simulated", "label": label, "settings": settings}
-    write_json(Path(folder) / FILE, made | code_state() | {"hardware": hardware(), "versions": versions()})
+    write_json(Path(folder) / FILE, made | code_state() | {"hardware": place, "versions": versions()})
 
 
 def read(folder):

@@ -131,7 +131,7 @@ def test_jobs_that_are_sent_away_get_no_terminal_and_cores_of_their_own(name, mo
         calls.append((words, env))
         return subprocess.CompletedProcess(words, 0)
 
-    monkeypatch.setattr(command.provenance, "record", lambda *_: None)
+    monkeypatch.setattr(command.provenance, "record", lambda *_, **more: None)
     monkeypatch.setattr(command.subprocess, "run", instead)
     monkeypatch.setattr(command, "_terminal", lambda: {"LESION_BOOK_TERMINAL": "/dev/pts/9"})
     words = ["book", "--profile", "smoke", "--name", name]
@@ -154,7 +154,7 @@ def test_an_error_of_an_attempt_is_forgotten_where_another_went_well(name, monke
         return subprocess.CompletedProcess(words, codes.pop())
 
     codes = [1, 0]
-    monkeypatch.setattr(command.provenance, "record", lambda *_: None)
+    monkeypatch.setattr(command.provenance, "record", lambda *_, **more: None)
     monkeypatch.setattr(command.subprocess, "run", instead)
     assert command.main(["book", "--profile", "smoke", "--name", name]) == 0
     assert "out of memory" not in capsys.readouterr().err

@@ -16,6 +16,8 @@ def test_a_run_records_what_it_is_made_from(tmp_path):
     assert set(made) >= {"commit", "changed", "versions"}
     provenance.record(tmp_path, "quick", "", {})
     assert provenance.read(tmp_path)["cohort"] == "simulated"
+    provenance.record(tmp_path, "quick", "", {}, away=True)
+    assert provenance.read(tmp_path)["hardware"] == f"a cluster, to which jobs were sent from {made['hardware']}"
 
 
 def test_without_a_record_the_error_names_the_command(tmp_path):
