@@ -20,7 +20,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import yaml
 from kills import PATIENCE, RUNS, differences
 from slurm import Slurm, processes_of
@@ -28,15 +27,17 @@ from slurm import Slurm, processes_of
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = [sys.executable, "-m", "lesion_utils", "book", "--profile", "smoke"]
 #: Files that a job writes when it has finished something: units of training, parts, pages.
-FINISHED = ("classifiers/*.npz", "*gan/*/*.keras", "*gan/*/history.csv", "parts/*/*.ipynb", "book/notebooks/*.ipynb")
+FINISHED = ("classifiers/*.npz", "*gan*/*/*.keras", "*gan*/*/history.csv", "parts/*/*.ipynb", "book/notebooks/*.ipynb")
 #: Megabytes of a job that is to go over its memory, and of all others; the kernel alone takes more than the first.
 LITTLE, ENOUGH = 300, 3000
-#: The mishaps: the rule whose job meets it, states of SLURM that tell it ("failed" of a step over its memory), words in its log.
+#: The mishaps: the rule whose jobs meet it, states of SLURM that tell it ("failed" of a step over its memory), words in its log.
 MISHAPS = {
     "a node is lost": ("dcgan_part", {"NODE_FAIL"}, ""),
-    "jobs go over their memory": ("acgan_part", {"FAILED", "OUT_OF_MEMORY"}, "xceeded job memory limit"),
-    "a job goes over its time": ("classification_part", {"TIMEOUT"}, "DUE TO TIME LIMIT"),
+    "jobs go over their memory": ("classification_part", {"FAILED", "OUT_OF_MEMORY"}, "xceeded job memory limit"),
+    "a job goes over its time": ("better_gans_part", {"TIMEOUT"}, "DUE TO TIME LIMIT"),
 }
+#: What a job of these rules has made once it is at work; the last number of its comment is its fold, or its seed.
+AT_WORK = {"dcgan_part": "dcgan/seed0_fold{}_class*/epoch_*.keras", "better_gans_part": "better_gans/seed{}_*/*.keras"}
 
 
 def write_profile(folder, **resources):
@@ -103,35 +104,31 @@ class Trial:
         files = {path for pattern in FINISHED for path in self.folder.glob(pattern) if not path.name.startswith(".")}
         return {path.relative_to(self.folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
-    def running(self, rule):
-        """Return ``(id, node)`` of a job of a rule that has finished something in its notebook's kernel, or nothing."""
-        lines = self.cluster.run("squeue", "-h", "-t", "R", "-o", "%i|%N|%k").splitlines()
-        for number, node, comment in (line.split("|", 2) for line in lines):
-            if comment.startswith(f"rule_{rule}") and self.at_work(node, number):
-                return number, node
+    def at_work(self, rule):
+        """Return node and kernel of a running job of a rule that has finished some of its work, or None."""
+        lines = self.cluster.run("squeue", "-h", "-t", "R", "-o", "%N|%k").splitlines()
+        for node, comment in (line.split("|", 1) for line in lines):
+            pattern = AT_WORK[rule].format(comment.rpartition("_")[2])
+            if comment.startswith(f"rule_{rule}") and any(self.folder.glob(pattern)):
+                processes = processes_of(node, self.cluster.folder)
+                kernels = [one for one in processes if "ipykernel_launcher" in " ".join(one.cmdline())]
+                if kernels:
+                    return node, kernels[0]
         return None
 
-    def at_work(self, node, number):
-        """Return whether a job's kernel has finished something since it began."""
-        kernels = [one for one in processes_of(node, self.cluster.folder) if "ipykernel_launcher" in " ".join(one.cmdline())]
-        begun = min((one.create_time() for one in kernels), default=None)
-        return begun is not None and any(stamp / 1e9 > begun + 1 for _, stamp in self.finished().values())
-
     def lose_node(self):
-        """Kill the node of a DCGAN's job that is at work, once there is one."""
-        found = self.running("dcgan_part")
+        """Kill the node of a DCGAN's job that is at work; return whether there was one."""
+        found = self.at_work("dcgan_part")
         if found:
-            self.cluster.lose_node(found[1])
-            self.lost = found[1]
+            self.lost = found[0]
+            self.cluster.lose_node(self.lost)
         return found
 
     def hang(self):
-        """Stop the kernel of a classification's job that is at work, once there is one: it then lasts until its time is over."""
-        found = self.running("classification_part")
-        for process in processes_of(found[1], self.cluster.folder) if found else ():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if "ipykernel_launcher" in " ".join(process.cmdline()):
-                    process.suspend()
+        """Stop the kernel of the better GANs' job that is at work: it then lasts until its time is over."""
+        found = self.at_work("better_gans_part")
+        if found:
+            found[1].suspend()
         return found
 
     def run(self):
@@ -139,8 +136,8 @@ class Trial:
         before = [self.mishap("a node is lost", self.lose_node)]
         if hasattr(self, "lost"):
             self.cluster.start_node(self.lost)
-        before.append(self.mishap("jobs go over their memory", acgan_part={"mem_mb": LITTLE}))
-        before.append(self.mishap("a job goes over its time", self.hang, classification_part={"runtime": 1}))
+        before.append(self.mishap("jobs go over their memory", classification_part={"mem_mb": LITTLE}))
+        before.append(self.mishap("a job goes over its time", self.hang, better_gans_part={"runtime": 3}))
         code, jobs = self.session()
         if code or {state for _, state, *_ in jobs} != {"COMPLETED"}:
             self.problems.append(f"the last session ended with {code}; see {self.log}")
