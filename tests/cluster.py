@@ -51,6 +51,12 @@ def write_profile(folder, **resources):
     return folder
 
 
+def finished(folder):
+    """Return inode and time of every file of a run that a job has finished, by name."""
+    files = {path for pattern in FINISHED for path in folder.glob(pattern) if not path.name.startswith(".")}
+    return {path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
 class Trial:
     """A run on a cluster, in sessions."""
 
@@ -97,12 +103,7 @@ class Trial:
         done = Counter(comment for _, state, _, comment in jobs if state == "COMPLETED")
         lost = ", ".join(f"{comment.removeprefix('rule_')} ({state})" for _, state, _, comment in cut)
         print(f"{title}: {sum(done.values())} jobs went well, cut off: {lost}", flush=True)
-        return self.finished()
-
-    def finished(self):
-        """Return inode and time of every file that a job has finished."""
-        files = {path for pattern in FINISHED for path in self.folder.glob(pattern) if not path.name.startswith(".")}
-        return {path.relative_to(self.folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+        return finished(self.folder)
 
     def at_work(self, rule):
         """Return node and kernel of a running job of a rule that has finished some of its work, or None."""
@@ -148,7 +149,7 @@ class Trial:
             self.problems.append(f"finished twice: {', '.join(twice)}")
         cut = len(every) - sum(done.values())
         print(f"{len(every)} jobs in all: {len(done)} went well, each once; {cut} were cut off", flush=True)
-        after = self.finished()
+        after = finished(self.folder)
         touched = sorted({name for files in before for name, stamp in files.items() if after.get(name) != stamp})
         if touched:
             self.problems.append(f"computed again though finished: {', '.join(touched)}")
@@ -169,6 +170,10 @@ def main():
         trial = Trial(cluster, options.name)
         trial.run()
     problems = trial.problems + differences(options.whole, trial.folder)
+    # Names of units hold a fingerprint of what went into them: the same names are the same trainings.
+    names = (finished(folder).keys() for folder in (options.whole, trial.folder))
+    unlike = set.symmetric_difference(*({name for name in own if not name.startswith("parts/")} for own in names))
+    problems += [f"trained in one of the runs only: {name}" for name in sorted(unlike)]
     print(f"on SLURM it took {(time.monotonic() - started) / 60:.1f} minutes")
     print("\n".join(problems) or "the numbers are those of the run on one machine, byte for byte")
     return bool(problems)
