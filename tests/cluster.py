@@ -45,7 +45,7 @@ def write_profile(folder, **resources):
     values = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text(encoding="utf-8"))
     values |= {"retries": 0, "latency-wait": 10, "slurm-init-seconds-before-status-checks": 5}
     values["default-resources"] = {"mem_mb": ENOUGH, "runtime": 30}
-    values["set-resources"] = resources
+    values |= {"set-resources": resources} if resources else {}
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(values))
     return folder

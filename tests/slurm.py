@@ -102,6 +102,12 @@ class Slurm:
             (self.folder / name).chmod(0o600)
         (self.folder / "state").mkdir()
         self.environment = os.environ | {"SLURM_CONF": str(self.folder / "slurm.conf")}
+        # Snakemake's plugin starts srun without any variable of SLURM: on a real cluster the configuration is in its usual place.
+        srun = self.folder / "bin" / "srun"
+        srun.parent.mkdir()
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF="{self.folder / "slurm.conf"}" exec "{shutil.which("srun")}" "$@"\n')
+        srun.chmod(0o755)
+        self.environment["PATH"] = f"{srun.parent}{os.pathsep}{os.environ['PATH']}"
 
     def __enter__(self):
         try:
