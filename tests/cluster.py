@@ -162,6 +162,7 @@ def main():
     parser.add_argument("--whole", type=Path, help="folder of a smoke run that was made on this machine alone")
     parser.add_argument("--name", default="cluster", help="folder of the run below runs/")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # the daemons are ended too
     if options.whole is None:
         options.whole = RUNS / f"{options.name}-alone"
         subprocess.run([*BOOK, "--name", options.whole.name], cwd=ROOT, check=True)
