@@ -26,8 +26,8 @@ from slurm import Slurm, processes_of
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = [sys.executable, "-m", "lesion_utils", "book", "--profile", "smoke"]
-#: Files that a job writes when it has finished something: units of training, parts, pages.
-FINISHED = ("classifiers/*.npz", "*gan*/*/*.keras", "*gan*/*/history.csv", "parts/*/*.ipynb", "book/notebooks/*.ipynb")
+#: Files that a job writes when it has finished something: a classifier, a GAN (its last file), a part, a page.
+FINISHED = ("classifiers/*.npz", "*gan*/*/history.csv", "parts/*/*.ipynb", "book/notebooks/*.ipynb")
 #: Megabytes of a job that is to go over its memory, and of all others; the kernel alone takes more than the first.
 LITTLE, ENOUGH = 300, 3000
 #: The mishaps: the rule whose jobs meet it, states of SLURM that tell it ("failed" of a step over its memory), words in its log.
@@ -36,8 +36,8 @@ MISHAPS = {
     "jobs go over their memory": ("classification_part", {"FAILED", "OUT_OF_MEMORY"}, "xceeded job memory limit"),
     "a job goes over its time": ("better_gans_part", {"TIMEOUT"}, "DUE TO TIME LIMIT"),
 }
-#: What a job of these rules has made once it is at work; the last number of its comment is its fold, or its seed.
-AT_WORK = {"dcgan_part": "dcgan/seed0_fold{}_class*/epoch_*.keras", "better_gans_part": "better_gans/seed{}_*/*.keras"}
+#: The first GAN that a job of these rules has finished, of several; the last number of its comment is its fold, or its seed.
+AT_WORK = {"dcgan_part": "dcgan/seed0_fold{}_class*/history.csv", "better_gans_part": "better_gans/seed{}_*/history.csv"}
 
 
 def write_profile(folder, **resources):
