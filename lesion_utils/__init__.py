@@ -7,5 +7,7 @@ import os
 
 # One thread a network, networks side by side (see parallel.py). TensorFlow reads this when it is imported.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+# Two notebooks may run on one GPU, so none takes the whole of its memory. JAX reads this when it is imported.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 __version__ = "0.1.0"

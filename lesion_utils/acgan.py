@@ -2,10 +2,9 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
-from . import networks
+from . import networks, steps
 from .errors import MissingInputError
 from .gans import Gan, discriminator_loss, generator_loss
 
@@ -36,7 +35,8 @@ def acgan_step(generator, discriminator, generator_optimizer, discriminator_opti
     (6,) tensor
         Loss of D, loss of G, mean D(x), mean D(G(z)), and the share of real and of generated images whose class D names rightly.
     """
-    with tf.GradientTape(persistent=True) as tape:
+
+    def losses():
         fake = generator([noise, ops.one_hot(asked, generator.input[1].shape[1])], training=True)
         real_logit, real_class = discriminator(real, training=True)
         fake_logit, fake_class = discriminator(fake, training=True)
@@ -44,13 +44,14 @@ def acgan_step(generator, discriminator, generator_optimizer, discriminator_opti
         loss_d = discriminator_loss(real_logit, fake_logit) + class_loss(real_class, label) + loss_class
         if penalty:
             loss_d += penalty(discriminator, real)
-        loss_g = generator_loss(fake_logit) + loss_class
+        return (loss_d, generator_loss(fake_logit) + loss_class), (real_logit, fake_logit, real_class, fake_class)
+
     weights_d, weights_g = discriminator.trainable_variables, generator.trainable_variables
-    gradient_d, gradient_g = tape.gradient(loss_d, weights_d), tape.gradient(loss_g, weights_g)
+    found, (*logits, real_class, fake_class), (gradient_d, gradient_g) = steps.gradients(losses, weights_d, weights_g)
     discriminator_optimizer.apply(gradient_d, weights_d)
     generator_optimizer.apply(gradient_g, weights_g)
-    probabilities = [ops.mean(ops.sigmoid(logit)) for logit in (real_logit, fake_logit)]
-    return ops.stack([loss_d, loss_g, *probabilities, _share_right(real_class, label), _share_right(fake_class, asked)])
+    probabilities = [ops.mean(ops.sigmoid(logit)) for logit in logits]
+    return ops.stack([*found, *probabilities, _share_right(real_class, label), _share_right(fake_class, asked)])
 
 
 def _share_right(class_logit, label):
@@ -106,7 +107,7 @@ def classify(folder, images, batch_size=256):
         raise MissingInputError(f"{path} is missing: run notebooks/04_acgan.ipynb first (`make book` runs all in order)")
     discriminator = keras.saving.load_model(path, compile=False, safe_mode=True)
     parts = [
-        ops.convert_to_numpy(ops.softmax(discriminator(images[start : start + batch_size] * 2 - 1, training=False)[1]))
+        ops.convert_to_numpy(ops.softmax(steps.infer(discriminator, images[start : start + batch_size] * 2 - 1)[1]))
         for start in range(0, len(images), batch_size)
     ]
     return np.concatenate(parts)

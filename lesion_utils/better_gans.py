@@ -136,6 +136,10 @@ class BetterAcgan(Acgan):
         noise = draw_noise((batch_size, networks.NOISE_SIZE), self.settings["noise"], random)
         return [noise, np.eye(classes, dtype=np.float32)[random.integers(0, classes, batch_size)]]
 
+    def variables(self):
+        """Return all Keras variables that a step reads or changes, the averages included."""
+        return super().variables() + (self.averaged.trainable_variables if self._averaging else [])
+
     def state(self):
         """Return every number that training changes, the average included."""
         averages = self.averaged.trainable_variables if self._averaging else []

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import anatomy, augment, classifier, networks, phantom, rois, settings, splits, svm, texture, words
+from . import anatomy, augment, classifier, networks, phantom, rois, settings, splits, steps, svm, texture, words
 from .appearance import Appearance
 from .augment import augmentation_plan, augmented_rois, nested_group
 from .calibration_table import ARMS, COLUMNS, TABLE
@@ -42,7 +42,7 @@ TEXTURE_SETTINGS = {
 #: Modules whose code goes into a cohort, a network and a baseline.
 COHORT_CODE, NETWORK_CODE, BASELINE_CODE = (
     (anatomy, phantom, rois, splits),
-    (augment, classifier, networks),
+    (augment, classifier, networks, steps.backend),
     (svm, texture, words),
 )
 
@@ -159,8 +159,8 @@ def _settings(arm, parameters):
         amount = min(CLASSIC_OPTIMUM, max(network["classic_amounts"])) if arm == "classic" else 0
         trainer = {name: network[name] for name in ("epochs", "batch_size", "learning_rate", "momentum")}
         trainer |= {"width": network["cnn_width"], "precision": resolve_precision(network["precision"])}
-        steps = {name: plan[name] for name in ("rotations", "flips", "translations", "scales")}
-        return common | {"amount": amount, "plan": steps, "trainer": trainer}
+        turns = {name: plan[name] for name in ("rotations", "flips", "translations", "scales")}
+        return common | {"amount": amount, "plan": turns, "trainer": trainer}
     return common | {name: baseline[name] for name in (*TEXTURE_SETTINGS[arm], "kernels", "costs")}
 
 

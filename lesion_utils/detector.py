@@ -5,7 +5,7 @@ It takes the second task of the readers (paper, section 4.4), so that a study ha
 
 import numpy as np
 
-from . import classifier, networks
+from . import classifier, networks, steps
 from .errors import SettingsError
 from .files import atomic_path
 from .progress import progress
@@ -95,7 +95,7 @@ def detect(state, study, trainer, *, gan, seed, rois):
         items = np.flatnonzero(study.key["fold"] == fold)
         training = training_set(state, study, gan=gan, seed=seed, fold=fold, rois=rois)
         arrays = [training.images, training.label, study.pixels[items]]
-        key = fingerprint(arrays=arrays, modules=(classifier, networks), seed=seed, fold=fold, **trainer.settings)
+        key = fingerprint(arrays=arrays, modules=(classifier, networks, steps.backend), seed=seed, fold=fold, **trainer.settings)
         path = state.folder / "reader_study" / f"detector_seed{seed}_fold{fold}_{key}.npz"
         if not path.exists():
             where = f"real or synthetic, fold {fold}"

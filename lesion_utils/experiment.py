@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from . import classifier, networks
+from . import classifier, networks, steps
 from .classifier import Classifier
 from .files import atomic_path
 from .parallel import side_by_side
@@ -81,7 +81,7 @@ def train_and_predict(run, trainer, *, training, tests, arm, amount, seed, fold,
     for test in tests.values():
         run.assert_clean(training, test, where)
     arrays = [training.images, training.label, *(test.images for test in tests.values())]
-    key = fingerprint(arrays=arrays, modules=(classifier, networks), seed=seed, fold=left_out, **trainer.settings)
+    key = fingerprint(arrays=arrays, modules=(classifier, networks, steps.backend), seed=seed, fold=left_out, **trainer.settings)
     folds = "-".join(map(str, left_out))
     path = run.folder / "classifiers" / f"{arm}_{amount}_seed{seed}_fold{folds}_{key}.npz"
     network = path.with_suffix(".keras")

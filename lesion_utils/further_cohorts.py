@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from . import gan_training, gans, networks, phantom, sampling, truth
+from . import gan_training, gans, networks, phantom, sampling, steps, truth
 from .errors import SettingsError
 from .files import write_csv, write_json
 from .parallel import side_by_side
@@ -120,7 +120,7 @@ def _synthetic(runs, settings, usual):
             training = further.fold_sets(SEED, FOLD, amount)[0]
             own = training.of_class(label)
             unit = {"epochs": usual["epoch"], "saved_epochs": 1, "seed": stream(SEED, "gan", FOLD, label)}
-            key = fingerprint(arrays=[own.images], modules=(gan_training, gans, networks), **settings, **unit)
+            key = fingerprint(arrays=[own.images], modules=(gan_training, gans, networks, steps.backend), **settings, **unit)
             folder = further.folder / "dcgan" / f"class{label}_{key}"
             show = {"where": f"DCGAN of {further.classes[label]}, cohort {further.folder.name}", "on_epoch": advance}
             gan_training.train_gan(gan, own, folder, **unit, **show)

@@ -7,9 +7,9 @@ spectral normalisation (Miyato et al. 2018), is a matter of the network: :func:`
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
+from . import steps
 from .errors import SettingsError
 from .settings import require_choice
 
@@ -96,7 +96,7 @@ class Augmented:
 
     def __call__(self, images, training):
         self.calls += 1
-        numbers = tf.random.stateless_uniform((images.shape[0], NUMBERS), self.seed + [0, self.calls])
+        numbers = steps.uniform((images.shape[0], NUMBERS), self.seed + np.array([0, self.calls], np.int32))
         return self.discriminator(augment(images, self.chosen, numbers), training=training)
 
 
@@ -105,7 +105,7 @@ def seed_of(noise):
 
     The random numbers of a step's augmentations thus follow from its noise: a training that was cut off goes on with the same.
     """
-    return tf.bitcast(ops.reshape(noise, [-1])[:2], tf.int32)
+    return steps.bits(ops.reshape(noise, [-1])[:2])
 
 
 def slope_penalty(discriminator, images, weight):
@@ -125,10 +125,7 @@ def slope_penalty(discriminator, images, weight):
     -------
     () tensor
     """
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        total = ops.sum(discriminator(images, training=True)[0])
-    gradient = tape.gradient(total, images)
+    gradient = steps.input_gradient(lambda images: ops.sum(discriminator(images, training=True)[0]), images)
     return weight / 2 * ops.mean(ops.sum(ops.square(gradient), axis=(1, 2, 3)))
 
 
@@ -188,7 +185,7 @@ def realness(discriminator, images, label, batch_size=256):
     """
     scores = [np.zeros(0, np.float32)]
     for start in range(0, len(images), batch_size):
-        logit, class_logit = discriminator(images[start : start + batch_size] * 2 - 1, training=False)
+        logit, class_logit = steps.infer(discriminator, images[start : start + batch_size] * 2 - 1)
         own = ops.one_hot(label[start : start + batch_size], class_logit.shape[1])
         score = ops.log_sigmoid(logit[:, 0]) + ops.sum(own * ops.log_softmax(class_logit), axis=1)
         scores.append(ops.convert_to_numpy(score))

@@ -6,8 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
+from . import steps
 from .errors import LesionBookError, MissingInputError, SettingsError
 from .files import atomic_path, write_csv
 
@@ -59,13 +59,12 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
     if checkpoint.exists():
         with np.load(checkpoint, allow_pickle=False) as arrays:
             gan.restore(arrays)
-    images, label = tf.constant(rois.images * 2 - 1), tf.constant(rois.label, tf.int32)
+    images = steps.hold(rois.images * 2 - 1)
     on_epoch(gan.epoch)
     stored = time.monotonic()
     while gan.epoch < epochs:
-        gan.train_epoch(images, label)
-        state = gan.state()
-        if not all(np.isfinite(array).all() for array in state.values()):
+        gan.train_epoch(images, rois.label)
+        if not gan.is_finite():
             raise LesionBookError(
                 f"{where}: a loss or a weight is not a number in epoch {gan.epoch}; lower learning_rate "
                 f"(now {gan.settings['learning_rate']}) or set precision to float32"
@@ -81,7 +80,7 @@ def train_gan(gan, rois, folder, *, epochs, saved_epochs, seed, where, on_epoch=
                 gan.discriminator.save(temporary)
         if time.monotonic() - stored >= CHECKPOINT_SECONDS:
             with atomic_path(checkpoint) as temporary:
-                np.savez(temporary, **state)
+                np.savez(temporary, **gan.state())
             stored = time.monotonic()
         on_epoch(1)
     write_csv(finished, gan.history)

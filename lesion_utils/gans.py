@@ -7,10 +7,9 @@ The DCGAN is here; the ACGAN, which shares all but networks and losses, is in :m
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from keras import ops
 
-from . import networks
+from . import networks, steps
 from .classifier import copy_variables, reset_optimizer
 from .settings import require_choice, require_positive
 
@@ -45,25 +44,29 @@ def train_step(generator, discriminator, generator_optimizer, discriminator_opti
     (4,) tensor
         Loss of D, loss of G, mean D(x), mean D(G(z)).
     """
-    with tf.GradientTape(persistent=True) as tape:
+
+    def losses():
         fake = generator(noise, training=True)
         real_logit = discriminator(real, training=True)
         fake_logit = discriminator(fake, training=True)
-        loss_d = discriminator_loss(real_logit, fake_logit)
-        loss_g = generator_loss(fake_logit)
+        return (discriminator_loss(real_logit, fake_logit), generator_loss(fake_logit)), (real_logit, fake_logit)
+
     weights_d, weights_g = discriminator.trainable_variables, generator.trainable_variables
-    gradient_d, gradient_g = tape.gradient(loss_d, weights_d), tape.gradient(loss_g, weights_g)
+    found, logits, (gradient_d, gradient_g) = steps.gradients(losses, weights_d, weights_g)
     discriminator_optimizer.apply(gradient_d, weights_d)
     generator_optimizer.apply(gradient_g, weights_g)
-    return ops.stack([loss_d, loss_g, ops.mean(ops.sigmoid(real_logit)), ops.mean(ops.sigmoid(fake_logit))])
+    return ops.stack([*found, *(ops.mean(ops.sigmoid(logit)) for logit in logits)])
 
 
 def generator_step(generator, discriminator, generator_optimizer, noise):
     """Make one further update of G alone, for ``generator_updates`` above 1."""
-    with tf.GradientTape() as tape:
-        loss = generator_loss(discriminator(generator(noise, training=True), training=True))
     weights = generator.trainable_variables
-    generator_optimizer.apply(tape.gradient(loss, weights), weights)
+
+    def losses():
+        return (generator_loss(discriminator(generator(noise, training=True), training=True)),), None
+
+    _, _, (gradient,) = steps.gradients(losses, weights)
+    generator_optimizer.apply(gradient, weights)
 
 
 class Gan:
@@ -131,7 +134,14 @@ class Gan:
         self.discriminator_optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=0.999)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
-        self._run_steps = self._compile_steps()
+        whole_numbers, noise_shape = ((batch_size,), np.int32), (generator_updates, batch_size, networks.NOISE_SIZE)
+        self._run_steps = steps.compile_epoch(
+            self.step,
+            self.variables,
+            image_shape=(networks.ROI_SIZE, networks.ROI_SIZE, 1),
+            rows=[whole_numbers, whole_numbers, (noise_shape, np.float32), whole_numbers],
+            measures=len(self.measures),
+        )
         self.start(seed=0)
 
     def new_networks(self, *, seed):
@@ -173,6 +183,14 @@ class Gan:
     def _parts(self):
         return (self.generator, self.discriminator, self.generator_optimizer, self.discriminator_optimizer)
 
+    def variables(self):
+        """Return all Keras variables that a step reads or changes."""
+        return [variable for owner in self._parts() for variable in owner.variables]
+
+    def is_finite(self):
+        """Return whether all weights, and all that was measured so far, are finite numbers."""
+        return bool(np.isfinite(self.history.to_numpy(np.float64)).all() and steps.all_finite(self.variables()))
+
     def state(self):
         """Return every number that training changes, as a dict of arrays.
 
@@ -198,7 +216,7 @@ class Gan:
 
         Parameters
         ----------
-        images : (n, 64, 64, 1) float32 tensor or array in [-1, 1]
+        images : (n, 64, 64, 1) float32 array in [-1, 1], or what :func:`steps.hold` made of it
             Fewer than a batch are repeated at random to fill one; a last, smaller batch is left out, as batch normalisation
             wants batches of one size.
         label : (n,) int
@@ -206,36 +224,15 @@ class Gan:
         """
         batch_size = self.settings["batch_size"]
         random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.epoch,)))
-        n = len(images)
+        n = len(label)
         order = random.permutation(n) if n >= batch_size else random.integers(0, n, batch_size)
         order = order[: len(order) - len(order) % batch_size].reshape(-1, batch_size).astype(np.int32)
         size = (len(order), self.settings["generator_updates"], batch_size, networks.NOISE_SIZE)
         noise = draw_noise(size, self.settings["noise"], random)
         asked = random.integers(0, self.settings["classes"], order.shape, dtype=np.int32)
-        values = self._run_steps(images, label, order, noise, asked).numpy().tolist()
+        values = (self._run_steps(images, order, label[order].astype(np.int32), noise, asked) / np.float32(len(order))).tolist()
         row = pd.DataFrame([{"epoch": self.epoch + 1} | dict(zip(self.measures, values, strict=True))])
         self.history = pd.concat([self.history, row], ignore_index=True) if self.epoch else row
-
-    def _compile_steps(self):
-        """Return a function that runs one step per row of ``order`` and returns the mean of the steps' measures."""
-        side, batch_size, updates = networks.ROI_SIZE, self.settings["batch_size"], self.settings["generator_updates"]
-        signature = [
-            tf.TensorSpec((None, side, side, 1), tf.float32),
-            tf.TensorSpec((None,), tf.int32),
-            tf.TensorSpec((None, batch_size), tf.int32),
-            tf.TensorSpec((None, updates, batch_size, networks.NOISE_SIZE), tf.float32),
-            tf.TensorSpec((None, batch_size), tf.int32),
-        ]
-
-        @tf.function(input_signature=signature, jit_compile=False)
-        def run_steps(images, label, order, noise, asked):
-            total = tf.zeros(len(self.measures))
-            for step in tf.range(tf.shape(order)[0]):
-                real, shown = tf.gather(images, order[step]), tf.gather(label, order[step])
-                total += self.step(real, shown, noise[step], asked[step])
-            return total / tf.cast(tf.shape(order)[0], tf.float32)
-
-        return run_steps
 
 
 class Dcgan(Gan):

@@ -47,7 +47,7 @@ class ConvolutionPooling(layers.Conv2D):
 
     def call(self, inputs):
         if keras.backend.backend() != "tensorflow":
-            return keras.ops.relu(keras.ops.max_pool(super().call(inputs), 2))
+            return keras.ops.relu(keras.ops.max_pool(super().call(inputs), (2, 2), (2, 2)))
         import tensorflow as tf
 
         window = {"ksize": [1, 2, 2, 1], "strides": [1, 2, 2, 1], "padding": "VALID"}

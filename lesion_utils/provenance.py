@@ -72,8 +72,9 @@ def versions():
         needed = [line for line in requires("lesion-book") or () if "extra ==" not in line]
     except PackageNotFoundError:
         needed = []
+    backend = [os.environ.get("KERAS_BACKEND", "tensorflow")]  # jax may take TensorFlow's place
     found = {}
-    for name in sorted((re.match(r"[\w.-]+", line)[0] for line in needed), key=str.lower):
+    for name in sorted({re.match(r"[\w.-]+", line)[0] for line in needed + backend}, key=str.lower):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
-from . import networks
+from . import networks, steps
 from .errors import MissingInputError, SettingsError
 from .files import atomic_path
 from .gan_training import saved_epoch_numbers
@@ -39,7 +39,7 @@ def sample_images(generator, n, *, noise, seed, class_weights=None, batch_size=2
         part = vectors[start : start + batch_size]
         if class_weights is not None:
             part = [part, np.tile(np.float32(class_weights), (len(part), 1))]
-        images.append(ops.convert_to_numpy(generator(part, training=False)))
+        images.append(ops.convert_to_numpy(steps.infer(generator, part)))
     images = np.concatenate(images) if images else np.zeros((0, 64, 64, 1), np.float32)
     return np.clip((images + 1) / 2, 0, 1)
 

@@ -240,9 +240,6 @@ def _native_bfloat16():
         flags = ""
     if "avx512_bf16" in flags or "amx_bf16" in flags:
         return True
-    import tensorflow as tf
+    from . import steps  # imports the backend, which a look at settings alone does without
 
-    return any(
-        tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (8, 0)
-        for gpu in tf.config.list_physical_devices("GPU")
-    )
+    return steps.gpu_multiplies_bfloat16()

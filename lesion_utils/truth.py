@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import classifier, networks
+from . import classifier, networks, steps
 from .experiment import load_classifier
 from .files import atomic_path
 from .parallel import side_by_side
@@ -35,7 +35,7 @@ def chosen_predictions(run, fresh, arms, seeds):
 
     def job(arm, seed, fold):
         unit = run.chosen_unit(arm, seed, fold)
-        key = fingerprint(modules=(classifier, networks), unit=unit.name, fresh=fresh.key)
+        key = fingerprint(modules=(classifier, networks, steps.backend), unit=unit.name, fresh=fresh.key)
 
         def predict(worker, advance):
             named = _keep(run, f"{arm}_seed{seed}_fold{fold}_{key}", lambda: _named(load_classifier(unit), fresh))
@@ -137,7 +137,7 @@ def naming_job(run, training, fresh, *, name, seed, number, where):
     def job(trainer, advance):
         rois, done = training() if callable(training) else training, [0]
         run.assert_clean(rois, fresh.rois, where)
-        arrays, modules = [rois.images, rois.label], (classifier, networks)
+        arrays, modules = [rois.images, rois.label], (classifier, networks, steps.backend)
         key = fingerprint(arrays=arrays, modules=modules, seed=seed, fresh=fresh.key, **trainer.settings)
 
         def count(epoch, loss):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from conftest import random_rois
 
-from lesion_utils.classifier import NesterovMomentum, Trainer
+from lesion_utils.classifier import Trainer
 from lesion_utils.errors import LesionBookError
+from lesion_utils.tensorflow_steps import NesterovMomentum
 
 SETTINGS = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "momentum": 0.9, "precision": "float32"}
 
