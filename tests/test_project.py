@@ -131,8 +131,13 @@ def imported_packages(path):
 def test_every_imported_package_is_declared():
     own = {path.stem for folder in ("tests", "book/_extensions") for path in (ROOT / folder).glob("*.py")} | {"lesion_utils"}
     needed, for_tests = project_packages()
+    other_backend = requirements(tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]["gpu"])
     undeclared = set()
-    for folder, declared in (("lesion_utils", needed), ("book/_extensions", needed), ("tests", needed | for_tests)):
+    for folder, declared in (
+        ("lesion_utils", needed | other_backend),
+        ("book/_extensions", needed),
+        ("tests", needed | for_tests),
+    ):
         for path in (ROOT / folder).glob("*.py"):
             packages = set(imported_packages(path)) - set(sys.stdlib_module_names) - own
             undeclared |= {
