@@ -49,6 +49,7 @@ class Rates:
 
 def measure(parameters, classes):
     """Train a little at the run's own sizes and precision, and return the :class:`Rates` of this machine."""
+    from . import steps
     from .acgan import Acgan
     from .gans import Dcgan
 
@@ -71,7 +72,7 @@ def measure(parameters, classes):
         step, acgan_step = _seconds_per_step(dcgan), _seconds_per_step(conditional)
         np.savez(checkpoint, **dcgan.state())
         noise = np.zeros((64, dcgan.generator.input_shape[1]), np.float32)
-        sample = _seconds(lambda: dcgan.generator(noise, training=False)) / len(noise)
+        sample = _seconds(lambda: steps.infer(dcgan.generator, noise)) / len(noise)
         saving = _seconds(lambda: dcgan.generator.save(generator), least=0)
         sizes = [path.stat().st_size for path in (checkpoint, generator, classifier)]
     if parameters["01_data"]["data"]:
@@ -84,7 +85,7 @@ def measure(parameters, classes):
 def _seconds_per_step(gan):
     batch_size = gan.settings["batch_size"]
     images, label = np.zeros((4 * batch_size, 64, 64, 1), np.float32), np.zeros(4 * batch_size, np.int32)
-    gan.train_epoch(images[:batch_size], label[:batch_size])  # compiles
+    gan.train_epoch(images, label[:batch_size])  # compiles, for as many images as are timed, but shows a batch only
     return _seconds(lambda: gan.train_epoch(images, label)) / 4
 
 
