@@ -20,7 +20,7 @@ IMPORTS := import cv2, highdicom.seg, jupyter_book.cli.main, keras, ipykernel.ke
 	sklearn.manifold, sklearn.model_selection, sklearn.svm, snakemake.cli, statsmodels.api, tensorflow
 
 .DEFAULT_GOAL := help
-.PHONY: help book plan fuzz kills cluster publish published links test lint bench clean
+.PHONY: help book plan fuzz kills jax cluster publish published links test lint bench clean
 
 help:  ## say what can be made
 	@echo "make book [PROFILE=quick] [DATA=path/lesions.csv LABEL=column] [SETTINGS=my.yml] [NAME=folder] [CORES=2]"
@@ -65,6 +65,9 @@ kills: .venv/test  ## kill a smoke run 30 times and compare its numbers with tho
 
 cluster: .venv/cluster  ## the smoke book on a SLURM of its own, with mishaps (as root, with Debian's SLURM and MariaDB)
 	$(RUN) tests/cluster.py
+
+jax: .venv/test  ## trainings with the other backend, JAX, on the processor: the same bits again and after a cut
+	$(RUN) -m pytest -q tests/jax_trainings.py
 
 bench: .venv/bench  ## speed, side by side with the usual way of doing it, and what bfloat16 costs
 	@for benchmark in classic_augmentation cnn_training bfloat16_accuracy texture tsne; do \
