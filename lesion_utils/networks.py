@@ -42,12 +42,16 @@ class ConvolutionPooling(layers.Conv2D):
 
     Outputs and gradients are those of the three layers. But the gradients of ReLU and bias are taken after the pooling, where a
     quarter of the values are left: a pooling window hands its gradient to one value only, and if its maximum was rectified, to
-    none. On other backends than TensorFlow it is the three layers.
+    none. On other backends than TensorFlow it is the three layers, but for the way of pooling.
     """
 
     def call(self, inputs):
         if keras.backend.backend() != "tensorflow":
-            return keras.ops.relu(keras.ops.max_pool(super().call(inputs), (2, 2), (2, 2)))
+            values = super().call(inputs)
+            rows, columns = (side // 2 for side in values.shape[1:3])
+            # By reshaping: the gradient of XLA's pooling scatters, which on a GPU is slow, or in no fixed order.
+            fours = keras.ops.reshape(values[:, : 2 * rows, : 2 * columns], (-1, rows, 2, columns, 2, self.filters))
+            return keras.ops.relu(keras.ops.max(fours, axis=(2, 4)))
         import tensorflow as tf
 
         window = {"ksize": [1, 2, 2, 1], "strides": [1, 2, 2, 1], "padding": "VALID"}
