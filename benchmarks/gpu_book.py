@@ -1,6 +1,6 @@
 """The whole book on one GPU with JAX, in pieces of some minutes: give the same command again until the book is complete.
 
-    python benchmarks/gpu_book.py --profile paper --name gpu --out archive
+    python benchmarks/gpu_book.py --profile paper --settings one.yml --name gpu --out archive
     python benchmarks/gpu_book.py --times runs/gpu runs/gpu_two_seeds
 
 A piece is `make book` under a clock, whose processes are all killed when the time is up: finished units and notebooks are kept,
