@@ -106,7 +106,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="paper")
     parser.add_argument("--name", default="gpu", help="folder below runs/")
-    parser.add_argument("--settings", default="", help="flat YAML file of parameters")
+    parser.add_argument("--settings", type=Path, help="flat YAML file of parameters")
     parser.add_argument("--cores", default=str(os.cpu_count()), help="trainings that share the GPU")
     parser.add_argument("--minutes", type=float, default=9, help="of a piece, the archive included")
     parser.add_argument("--out", type=Path, help="where the archive goes; default: runs/<NAME>/archive")
@@ -117,7 +117,7 @@ def main():
     folder = ROOT / "runs" / options.name
     folder.mkdir(parents=True, exist_ok=True)
     words = ["--profile", options.profile, "--name", options.name, "--cores", options.cores]
-    words += ["--settings", options.settings] if options.settings else []
+    words += ["--settings", str(options.settings.resolve())] if options.settings else []
     code = piece(words, folder, 60 * options.minutes - 30)  # half a minute for the archive
     out = options.out or folder / "archive"
     left = archive(folder, out)
