@@ -157,6 +157,7 @@ def _run_workflow(options, folder, parameters, lock):
     if code:
         require_writable(folder)  # on a full disk not even the error could be left
         return code
+    error.unlink(missing_ok=True)
     minutes = (time.monotonic() - started) / 60
     print(f"The book is at {os.path.relpath(folder / 'html' / 'index.html')} ({minutes:.1f} minutes)")
     return 0

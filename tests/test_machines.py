@@ -157,7 +157,7 @@ def test_an_error_of_an_attempt_is_forgotten_where_another_went_well(name, monke
     monkeypatch.setattr(command.provenance, "record", lambda *_, **more: None)
     monkeypatch.setattr(command.subprocess, "run", instead)
     assert command.main(["book", "--profile", "smoke", "--name", name]) == 0
-    assert "out of memory" not in capsys.readouterr().err
+    assert "out of memory" not in capsys.readouterr().err and not (RUNS / name / settings.ERROR_FILE).exists()
     assert command.main(["book", "--profile", "smoke", "--name", name]) == 2
     assert "error: 03_dcgan.ipynb: out of memory" in capsys.readouterr().err
 
