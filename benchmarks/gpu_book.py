@@ -52,12 +52,14 @@ def piece(words, folder, seconds):
     try:
         code = process.wait(seconds)
     except subprocess.TimeoutExpired:
-        for member in [process, *psutil.Process(process.pid).children(recursive=True)]:  # kernels have sessions of their own
+        members = psutil.Process(process.pid).children(recursive=True)  # kernels have sessions of their own
+        for member in (process, *members):
             try:
                 member.kill()
             except psutil.NoSuchProcess:
                 continue
         process.wait()
+        psutil.wait_procs(members, timeout=20)
     path = folder / "pieces.json"
     pieces = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     pieces.append({"seconds": round(time.monotonic() - started, 1), "exit_code": code})
