@@ -3,7 +3,7 @@
 import numpy as np
 
 from .errors import SettingsError
-from .rois import RoiSet, leaves_slice, lesion_geometry, sampling_matrices, warp
+from .rois import ROI_SIZE, RoiSet, leaves_slice, lesion_geometry, sampling_matrices, warp
 
 #: Fields of a plan of augmentations, as NumPy dtypes.
 PLAN_FIELDS = [
@@ -91,7 +91,7 @@ def nested_group(lesions, amount, per_lesion):
     return lesions[turn % len(lesions)], turn // len(lesions)
 
 
-def augmented_rois(cohort, plan, lesion, column, *, window_level, window_width):
+def augmented_rois(cohort, plan, lesion, column, *, window_level, window_width, size=ROI_SIZE):
     """Sample augmentations of the plan from the slices.
 
     Parameters
@@ -100,7 +100,9 @@ def augmented_rois(cohort, plan, lesion, column, *, window_level, window_width):
     plan : (n, N) structured array
         From :func:`augmentation_plan`, one row a lesion of ``cohort``.
     lesion, column : (m,) int
-        From :func:`nested_group`.
+        From :func:`nested_group`. A large group may be sampled in parts: each image depends on its own lesion and column alone.
+    size : int
+        Side of the ROIs in pixels.
 
     Returns
     -------
@@ -109,24 +111,26 @@ def augmented_rois(cohort, plan, lesion, column, *, window_level, window_width):
     padded : int
         How many of them reach beyond their slice and are padded by mirroring.
     """
-    matrices = plan_matrices(cohort, plan, lesion, column)
-    images = warp(cohort.slices, lesion, matrices, window_level=window_level, window_width=window_width)
+    matrices = plan_matrices(cohort, plan, lesion, column, size=size)
+    images = warp(cohort.slices, lesion, matrices, window_level=window_level, window_width=window_width, size=size)
     shapes = np.array([image.shape for image in cohort.slices]).reshape(-1, 2)
     patients = frozenset(cohort.patient_id[np.unique(lesion)].tolist())
     rois = RoiSet(images, cohort.label[lesion], patients, cohort.lesion_id[lesion])
-    return rois, int(leaves_slice(matrices, shapes[lesion]).sum())
+    return rois, int(leaves_slice(matrices, shapes[lesion], size).sum())
 
 
-def plan_matrices(cohort, plan, lesion, column):
+def plan_matrices(cohort, plan, lesion, column, *, size=ROI_SIZE):
     """Return the (m, 2, 3) affine maps of augmentations: all steps composed into one."""
-    centre, diameter = lesion_geometry(cohort.outlines)
+    own, row = np.unique(lesion, return_inverse=True)
+    centre, diameter = lesion_geometry([cohort.outlines[number] for number in own])
     step = plan[lesion, column]
     return sampling_matrices(
-        centre[lesion],
-        diameter[lesion],
+        centre[row],
+        diameter[row],
         margin=step["margin"],
         angle=step["angle"],
         mirror_x=step["mirror_x"],
         mirror_y=step["mirror_y"],
         offset=np.stack([step["offset_x"], step["offset_y"]], axis=-1),
+        size=size,
     )

@@ -131,7 +131,7 @@ class Cohort:
             shapes = stored["shapes"]
             sizes = shapes.prod(axis=1)
             bounds = np.concatenate([[0], np.cumsum(sizes)])
-            outline_pixels = np.unpackbits(stored["outline_pixels"], count=int(bounds[-1])).astype(bool)
+            outline_pixels = np.unpackbits(stored["outline_pixels"], count=int(bounds[-1])).view(bool)
             spans = list(zip(bounds[:-1], bounds[1:], shapes, strict=True))
             return cls(
                 classes=tuple(str(name) for name in stored["classes"]),

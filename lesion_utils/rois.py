@@ -16,7 +16,7 @@ from .settings import threads
 # A 64x64 image is too small to share among OpenCV's own threads.
 cv2.setNumThreads(1)
 
-#: Side of a region of interest in pixels (paper, section 2.2).
+#: Side of a region of interest in pixels (paper, section 2.2). Sampling can make others; the networks are built for this one.
 ROI_SIZE = 64
 
 
@@ -110,7 +110,7 @@ def lesion_geometry(outlines):
     return centre, diameter
 
 
-def sampling_matrices(centre, diameter, *, margin, angle=0.0, mirror_x=False, mirror_y=False, offset=(0.0, 0.0)):
+def sampling_matrices(centre, diameter, *, margin, angle=0.0, mirror_x=False, mirror_y=False, offset=(0.0, 0.0), size=ROI_SIZE):
     """Return the affine maps from ROI pixels to slice pixels; arguments broadcast against each other.
 
     The square has the side d (1 + 2 margin), is turned by ``angle``, mirrored, and moved by ``offset``.
@@ -129,6 +129,8 @@ def sampling_matrices(centre, diameter, *, margin, angle=0.0, mirror_x=False, mi
         Left-right and up-down flips.
     offset : (n, 2) or pair
         Translation in slice pixels.
+    size : int
+        Side of the ROI in its own pixels.
 
     Returns
     -------
@@ -136,7 +138,7 @@ def sampling_matrices(centre, diameter, *, margin, angle=0.0, mirror_x=False, mi
         ``slice_xy = matrix @ (column, row, 1)``.
     """
     centre = np.asarray(centre, np.float64)
-    scale = np.asarray(diameter) * (1 + 2 * np.asarray(margin)) / ROI_SIZE
+    scale = np.asarray(diameter) * (1 + 2 * np.asarray(margin)) / size
     radians = np.deg2rad(np.asarray(angle, np.float64))
     sign_x, sign_y = np.where(mirror_x, -1.0, 1.0), np.where(mirror_y, -1.0, 1.0)
     entries = np.broadcast_arrays(
@@ -146,12 +148,12 @@ def sampling_matrices(centre, diameter, *, margin, angle=0.0, mirror_x=False, mi
         scale * np.cos(radians) * sign_y,
     )
     linear = np.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 2)
-    middle = (ROI_SIZE - 1) / 2
+    middle = (size - 1) / 2
     shift = centre + np.asarray(offset) - linear.sum(axis=-1) * middle
     return np.concatenate([linear, shift[..., None]], axis=-1)
 
 
-def leaves_slice(matrices, shapes):
+def leaves_slice(matrices, shapes, size=ROI_SIZE):
     """Return which ROIs reach beyond their slice, so that part of them is padded.
 
     Parameters
@@ -159,19 +161,21 @@ def leaves_slice(matrices, shapes):
     matrices : (n, 2, 3)
     shapes : (n, 2)
         Rows and columns of each slice.
+    size : int
+        As in :func:`sampling_matrices`.
 
     Returns
     -------
     (n,) bool
     """
-    edge = ROI_SIZE - 0.5
+    edge = size - 0.5
     corners = np.array([[-0.5, -0.5, 1], [edge, -0.5, 1], [-0.5, edge, 1], [edge, edge, 1]]).T
     points = matrices @ corners
     limit = np.asarray(shapes, np.float64)[:, ::-1, None] - 0.5
     return ((points < -0.5 - 1e-6) | (points > limit + 1e-6)).any(axis=(1, 2))
 
 
-def warp(slices, lesion, matrices, *, window_level, window_width):
+def warp(slices, lesion, matrices, *, window_level, window_width, size=ROI_SIZE):
     """Sample ROIs from slices: one bicubic warp each, then the intensity window.
 
     Parameters
@@ -184,24 +188,28 @@ def warp(slices, lesion, matrices, *, window_level, window_width):
         From :func:`sampling_matrices`. Pixels beyond the slice are mirrored at its edge.
     window_level, window_width : float
         HU mapped to [0, 1] with clipping.
+    size : int
+        As in :func:`sampling_matrices`.
 
     Returns
     -------
-    (n, 64, 64, 1) float32
+    (n, size, size, 1) float32
     """
     if window_width <= 0:
         raise DataError(f"window_width is {window_width}; it must be above 0 HU")
     lesion = np.asarray(lesion)
-    images = np.empty((len(lesion), ROI_SIZE, ROI_SIZE, 1), np.float32)
-    # Windowing is linear, so it may stand before the warp: once per slice in place of once per ROI.
-    windowed = {int(i): _window(slices[i], window_level, window_width) for i in np.unique(lesion)}
+    images = np.empty((len(lesion), size, size, 1), np.float32)
 
     def sample(numbers):
+        shown = windowed = None
         for number in numbers.tolist():
+            if lesion[number] != shown:
+                # Windowing is linear, so it may stand before the warp: once per slice in place of once per ROI.
+                shown, windowed = lesion[number], _window(slices[lesion[number]], window_level, window_width)
             cv2.warpAffine(
-                windowed[int(lesion[number])],
+                windowed,
                 matrices[number],
-                (ROI_SIZE, ROI_SIZE),
+                (size, size),
                 dst=images[number, :, :, 0],
                 flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REFLECT_101,
@@ -210,8 +218,8 @@ def warp(slices, lesion, matrices, *, window_level, window_width):
     def clip(part):
         np.clip(part, 0, 1, out=part)
 
-    # ROIs of one lesion in a row: its slice stays in the cache. Threads work side by side because OpenCV releases Python's lock.
-    # Clipping many images at once costs a fifth of clipping one by one.
+    # ROIs of one lesion in a row: its slice stays in the cache, and no more windowed slices than threads are in memory. Threads
+    # work side by side because OpenCV releases Python's lock. Clipping many images at once costs a fifth of clipping one by one.
     parts = max(1, len(lesion) // 256)
     with ThreadPoolExecutor(threads()) as pool:
         list(pool.map(sample, np.array_split(np.argsort(lesion, kind="stable"), parts)))
@@ -223,7 +231,7 @@ def _window(image, level, width):
     return (image.astype(np.float32) - (level - width / 2)) / width
 
 
-def extract_rois(cohort, *, margin, window_level, window_width):
+def extract_rois(cohort, *, margin, window_level, window_width, size=ROI_SIZE):
     """Return the un-augmented ROI of every lesion (paper, section 2.1 and Fig. 1b).
 
     Returns
@@ -232,27 +240,28 @@ def extract_rois(cohort, *, margin, window_level, window_width):
         In the cohort's order.
     """
     centre, diameter = lesion_geometry(cohort.outlines)
-    matrices = sampling_matrices(centre, diameter, margin=margin)
-    images = warp(cohort.slices, np.arange(len(cohort)), matrices, window_level=window_level, window_width=window_width)
+    matrices = sampling_matrices(centre, diameter, margin=margin, size=size)
+    window = {"window_level": window_level, "window_width": window_width}
+    images = warp(cohort.slices, np.arange(len(cohort)), matrices, **window, size=size)
     return RoiSet(images, cohort.label, frozenset(cohort.patient_id.tolist()), cohort.lesion_id)
 
 
-def roi_outlines(cohort, *, margin):
+def roi_outlines(cohort, *, margin, size=ROI_SIZE):
     """Return the outline of every lesion in the frame of its un-augmented ROI; see :func:`extract_rois`.
 
     Returns
     -------
-    (n, 64, 64) bool
+    (n, size, size) bool
         In the cohort's order. True where at least half of what a pixel samples lies inside; for an outline so thin that no pixel
         does, the pixels that sample most of it.
     """
     centre, diameter = lesion_geometry(cohort.outlines)
-    outlines = np.zeros((len(cohort), ROI_SIZE, ROI_SIZE), bool)
-    for number, matrix in enumerate(sampling_matrices(centre, diameter, margin=margin)):
+    outlines = np.zeros((len(cohort), size, size), bool)
+    for number, matrix in enumerate(sampling_matrices(centre, diameter, margin=margin, size=size)):
         inside = cv2.warpAffine(
             cohort.outlines[number].astype(np.float32),
             matrix,
-            (ROI_SIZE, ROI_SIZE),
+            (size, size),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         )
         outlines[number] = inside >= min(0.5, inside.max())

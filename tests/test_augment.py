@@ -192,3 +192,14 @@ def test_crops_beyond_the_slice_are_counted():
     assert 0 < padded < 400 and 0 < sum(each) < len(each)
     roomy = round_lesions(4, side=150)
     assert augmented_rois(roomy, plan, lesion, column, **WINDOW)[1] == 0
+
+
+def test_rois_of_another_size_show_the_same_place():
+    cohort = round_lesions(4)
+    plan = augmentation_plan(lesion_geometry(cohort.outlines)[1], margin=0.25, seed=0, **PAPER)
+    lesion, column = nested_group(range(4), 40, plan.shape[1])
+    usual, padded = augmented_rois(cohort, plan, lesion, column, **WINDOW)
+    large, also_padded = augmented_rois(cohort, plan, lesion, column, **WINDOW, size=2 * ROI_SIZE)
+    assert large.images.shape == (40, 2 * ROI_SIZE, 2 * ROI_SIZE, 1) and padded == also_padded
+    halved = large.images.reshape(40, ROI_SIZE, 2, ROI_SIZE, 2).mean(axis=(2, 4))
+    assert np.median(np.abs(halved - usual.images[..., 0])) < 0.05 * usual.images.std() > 0

@@ -1,12 +1,14 @@
 """Regions of interest: where they lie, how they are sampled, and the set that holds them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from conftest import random_rois, round_lesions
 from scipy import ndimage
 
 from lesion_utils.errors import DataError
-from lesion_utils.rois import ROI_SIZE, extract_rois, leaves_slice, lesion_geometry, sampling_matrices, warp
+from lesion_utils.rois import ROI_SIZE, extract_rois, leaves_slice, lesion_geometry, roi_outlines, sampling_matrices, warp
 
 HU = {"window_level": 0, "window_width": 1000}
 
@@ -166,3 +168,22 @@ def test_balanced_groups_are_nested():
 def test_too_few_images_of_a_class_are_an_error(n, classes, fewest):
     with pytest.raises(DataError, match=f"{n} images of each class .* one class has {fewest}.*samples_per_class"):
         random_rois(9, classes=3).first_of_each_class(n, classes)
+
+
+def test_outlines_and_rois_of_another_size():
+    cohort = round_lesions(3)
+    outlines, large = (roi_outlines(cohort, margin=0.25, size=size) for size in (ROI_SIZE, 2 * ROI_SIZE))
+    assert large.shape == (3, 128, 128)
+    assert large.mean() == pytest.approx(outlines.mean(), rel=0.03)
+    assert extract_rois(cohort, margin=0.25, **HU, size=128).images.shape == (3, 128, 128, 1)
+
+
+def test_no_more_windowed_slices_are_in_memory_than_are_being_sampled():
+    slices = [np.full((512, 512), number, np.int16) for number in range(40)]  # 1 MB each when windowed
+    matrices = sampling_matrices(np.full((40, 2), 256.0), np.full(40, 40.0), margin=0.25)
+    tracemalloc.start()
+    images = warp(slices, np.arange(40), matrices, **HU)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(images[:, 5, 5, 0], np.arange(40) / 1000 + 0.5, atol=1e-6)
+    assert peak - images.nbytes < 10e6, "40 windowed slices would be 42 MB"
