@@ -14,7 +14,7 @@ HALF = max(1, THREADS // 2)
 COMMAND = f'"{sys.executable}" -m lesion_utils'
 BASE = ["cohort", "errors", "files", "rois", "settings", "splits", "streams", "runs", "augment", "scores", "figures", "figure_tags", "progress", "parallel"]
 READERS = ["readers", "table", "crops", "grids", "outlines", "volumes", "dicom_files", "dicom_series", "dicom_outlines", "pictures"]
-NETS = ["networks", "steps", "tensorflow_steps", "jax_steps", "classifier", "experiment", "units"]
+NETS = ["networks", "convolutions", "steps", "tensorflow_steps", "jax_steps", "classifier", "experiment", "units"]
 
 shell.prefix(f'cd "{ROOT}" && ')
 

@@ -55,7 +55,8 @@ def draw_network(model):
 def _words(kind):
     names = {
         "Conv2D": "convolution",
-        "Conv2DTranspose": "fractionally strided\nconvolution",
+        "StridedConvolution": "convolution",
+        "TransposedConvolution": "fractionally strided\nconvolution",
         "MaxPooling2D": "pooling",
         "InputLayer": "input",
     }

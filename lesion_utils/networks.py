@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from .convolutions import StridedConvolution, TransposedConvolution
 from .rois import ROI_SIZE
 
 #: Length of the generator's input (paper, section 3.2).
@@ -240,7 +241,7 @@ def _project(noise, width, precision, initial):
 def _grow(x, width, precision, initial):
     """Four fractionally strided convolutions from 4x4 to a 64x64 image in (-1, 1)."""
     for number in (1, 2, 3):
-        x = layers.Conv2DTranspose(
+        x = TransposedConvolution(
             width >> number,
             5,
             strides=2,
@@ -262,7 +263,7 @@ def _shrink(image, width, precision, initial, normalisation="batch"):
     """Four strided 5x5 convolutions, ``width`` filters doubled thrice, to a flat vector of features."""
     x = image
     for number in range(4):
-        convolution = layers.Conv2D(
+        convolution = StridedConvolution(
             width << number,
             5,
             strides=2,
