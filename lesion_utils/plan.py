@@ -33,7 +33,7 @@ READ_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Rates:
-    """What :func:`measure` found: seconds a piece of work, and bytes a file."""
+    """What :func:`measure` found: seconds a piece of work, bytes a file, operations of a GAN's step and of a CNN's image."""
 
     lesion: float
     classic: float
@@ -45,11 +45,15 @@ class Rates:
     checkpoint_bytes: int
     generator_bytes: int
     classifier_bytes: int
+    step_operations: int
+    acgan_step_operations: int
+    image_operations: int
+    judge_operations: int
 
 
 def measure(parameters, classes):
     """Train a little at the run's own sizes and precision, and return the :class:`Rates` of this machine."""
-    from . import steps
+    from . import flops, steps
     from .acgan import Acgan
     from .gans import Dcgan
 
@@ -68,7 +72,7 @@ def measure(parameters, classes):
         judge_sizes = (gan["judge_width"], gan["judge_batch_size"], resolve_precision(gan["precision"]))
         trained, classic = _seconds_per_image(classes, *sizes)
         trained.save(classifier)
-        judge = classic if judge_sizes == sizes else _seconds_per_image(classes, *judge_sizes)[1]
+        judging, judge = (trained, classic) if judge_sizes == sizes else _seconds_per_image(classes, *judge_sizes)
         step, acgan_step = _seconds_per_step(dcgan), _seconds_per_step(conditional)
         np.savez(checkpoint, **dcgan.state())
         noise = np.zeros((64, dcgan.generator.input_shape[1]), np.float32)
@@ -79,7 +83,12 @@ def measure(parameters, classes):
         lesion = READ_SECONDS
     else:
         lesion = _seconds(lambda: phantom.simulate((4, 4, 4), seed=0)) / 12
-    return Rates(lesion, classic, judge, step, acgan_step, saving, sample, *sizes)
+    operations = [
+        flops.gan_step(gan.generator, gan.discriminator, gan.settings["batch_size"], gan.settings["generator_updates"])
+        for gan in (dcgan, conditional)
+    ]
+    operations += [flops.training_step(network, 1) for network in (trained, judging)]
+    return Rates(lesion, classic, judge, step, acgan_step, saving, sample, *sizes, *operations)
 
 
 def _seconds_per_step(gan):
@@ -203,7 +212,14 @@ def _lines(parameters, lesions, work, rates, cores, load, notebooks):
     yield f"{'on the disk':46s} {'size':>22s}"
     for name, size in [*disk, ("in all", sum(size for _, size in disk))]:
         yield f"{name:46s} {f'{size / 1e6:,.0f} MB':>22s}"
-    yield f"\nThe classic amount is chosen by the run; {work.optimum:,} is assumed here."
+    gans = work.gan_steps * rates.step_operations + (work.acgan_steps + better.steps) * rates.acgan_step_operations
+    images = work.classic_images + work.added_images + work.control_images + work.truth_images
+    images += better.cnn_images + work.detector_images
+    cnns = images * rates.image_operations + work.judge_images * rates.judge_operations
+    yield f"\nTraining is {gans / 1e12:,.0f} TFLOP of arithmetic for GANs and {cnns / 1e12:,.0f} for CNNs. A step of a DCGAN, "
+    rate = rates.step_operations / rates.step / 1e9
+    yield f"{rates.step_operations / 1e9:,.1f} GFLOP, runs at {rate:,.0f} GFLOP/s on one core here."
+    yield f"The classic amount is chosen by the run; {work.optimum:,} is assumed here."
     yield "Finished trainings that are kept from an earlier run are counted all the same."
     if load > 0.5:
         yield f"Other programs were running (load {load:.1f}), so an idle machine is faster than this forecast says."

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import make_table, write_rows
 
-from lesion_utils import networks, phantom, plan
+from lesion_utils import flops, networks, phantom, plan
 from lesion_utils.augment import nested_group
 from lesion_utils.errors import DataError, SettingsError
 from lesion_utils.plan import Rates
@@ -191,6 +191,10 @@ def test_measuring_trains_at_the_runs_own_sizes():
     times = [rates.lesion, rates.classic, rates.judge, rates.step, rates.acgan_step, rates.saving, rates.sample]
     assert all(1e-6 < seconds < 10 for seconds in times), rates
     assert rates.step > rates.sample
+    assert rates.step_operations == flops.gan_step(networks.generator(width=16), networks.discriminator(width=4), 4)
+    assert rates.acgan_step_operations > rates.step_operations and rates.image_operations == flops.training_step(
+        networks.cnn(3), 1
+    )
     assert rates.classifier_bytes == pytest.approx(4 * 1_273_347, rel=0.1)
     weights = [networks.generator(width=16).count_params(), networks.discriminator(width=4).count_params()]
     assert rates.generator_bytes == pytest.approx(4 * weights[0], abs=1e5), "and a description of the network"
@@ -198,7 +202,9 @@ def test_measuring_trains_at_the_runs_own_sizes():
 
 
 def test_forecast_multiplies_work_by_rates_and_adds_up(monkeypatch, capsys):
-    rates = Rates(0.5, 0.001, 0.002, 1.5, 2.0, 0.1, 0.01, 300_000_000, 80_000_000, 5_000_000)
+    rates = Rates(
+        0.5, 0.001, 0.002, 1.5, 2.0, 0.1, 0.01, 300_000_000, 80_000_000, 5_000_000, 3 * 10**11, 2 * 10**11, 10**8, 10**7
+    )
     monkeypatch.setattr(plan, "measure", lambda *_: rates)
     text = plan.forecast(parameters(), cores=2)
     times = dict(re.findall(r"^(\S.*?)  .*  (\S+ (?:s|min|h|days))$", text, re.MULTILINE))
@@ -215,6 +221,10 @@ def test_forecast_multiplies_work_by_rates_and_adds_up(monkeypatch, capsys):
     assert sizes["246 saved networks of GANs"] == 246 * 80 and sizes["rolling checkpoint, while a GAN trains"] == 300
     total = sizes.pop("in all")
     assert total == pytest.approx(sum(sizes.values()), abs=len(sizes))
+    gans = 24_780 * 0.3 + (18_000 + 48_000) * 0.2
+    cnns = (30_437.1 + 146_637.6 + 46_227.6 + 15_364.0 + 540 + better.cnn_images * 0.001) * 0.1 + 4050 * 0.01
+    assert f"is {gans:,.0f} TFLOP of arithmetic for GANs and {cnns:,.0f} for CNNs" in text
+    assert "300.0 GFLOP, runs at 200 GFLOP/s on one core" in text
     assert "5,000 is assumed" in text and "are counted all the same" in text
     assert "Measuring" in capsys.readouterr().err
 
