@@ -5,8 +5,10 @@ import time
 from importlib.metadata import version
 
 import numpy as np
+import pandas as pd
 
-from lesion_utils import provenance
+from lesion_utils import provenance, speed
+from lesion_utils.files import write_csv
 
 
 def hardware(*packages):
@@ -43,13 +45,45 @@ def take_turns(contestants, rounds, warm=False):
     return {name: np.array(values[1:]) for name, values in rates.items()}
 
 
-def report(rates, ours, peers, unit):
-    """Print each contestant's median rate, and the ratio of ``ours`` to each peer, round by round."""
-    width = max(map(len, rates))
+def report(benchmark, rates, pairs, unit, *packages):
+    """Print each contestant's median rate and the ratios of pairs, round by round, and keep both in the book's table.
+
+    Parameters
+    ----------
+    benchmark : str
+        Its name in the table; what an earlier run wrote under it is replaced.
+    rates : dict of str to (rounds,) array
+        From :func:`take_turns`.
+    pairs : dict of (str, str) to (float or None)
+        Contestant and peer, and the ratio that is the goal, if there is one.
+    unit : str
+        Of an item.
+    packages : str
+        Whose versions the table names.
+    """
+    width, rows = max(map(len, rates)), []
     for name, values in rates.items():
-        print(f"  {name:{width}s}  {np.median(values):10,.0f} {unit}/s  (min {values.min():,.0f}, max {values.max():,.0f})")
-    for name in ours:
-        for peer in peers:
-            ratio = rates[name] / rates[peer]
-            spread = f"min {ratio.min():.2f}, max {ratio.max():.2f}, {len(ratio)} rounds"
-            print(f"  {name} / {peer}: median {np.median(ratio):.2f} ({spread})")
+        print(f"  {name:{width}s}  {np.median(values):10,.4g} {unit}/s  (min {values.min():,.4g}, max {values.max():,.4g})")
+        rows.append({"contestant": name, "unit": f"{unit}/s", "rate": float(f"{np.median(values):.4g}")})
+    for (name, peer), goal in pairs.items():
+        ratio = rates[name] / rates[peer]
+        middle, lowest, highest = np.median(ratio), ratio.min(), ratio.max()
+        words = "" if goal is None else f"; goal {goal:g}, {'met' if middle >= goal else 'missed'}"
+        print(f"  {name} / {peer}: median {middle:.2f} (min {lowest:.2f}, max {highest:.2f}, {len(ratio)} rounds){words}")
+        figures = {"ratio": middle, "lowest": lowest, "highest": highest}
+        row = {"contestant": name, "peer": peer} | {key: round(float(value), 3) for key, value in figures.items()}
+        rows.append(row | {"rounds": len(ratio), "goal": goal})
+    keep(benchmark, rows, *packages)
+
+
+def keep(benchmark, rows, *packages):
+    """Write rows into the book's table of speed, in place of those of an earlier run of the same benchmark."""
+    made = {"commit": provenance.code_state()["commit"], "hardware": provenance.hardware()}
+    made["versions"] = ", ".join(f"{package} {version(package)}" for package in packages)
+    new = pd.DataFrame([{"benchmark": benchmark} | row | made for row in rows]).reindex(columns=speed.COLUMNS)
+    old = speed.read_table()
+    # A benchmark that reports twice in one run names its second part; each part stands in the order of its first appearance.
+    order = list(dict.fromkeys([*old["benchmark"], benchmark]))
+    table = pd.concat([old[old["benchmark"] != benchmark], new]) if len(old) else new
+    table = table.sort_values("benchmark", key=lambda column: column.map(order.index), kind="stable")
+    write_csv(speed.TABLE, table)

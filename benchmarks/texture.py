@@ -38,7 +38,7 @@ def compare_filters(images):
     print(f"{len(bank)} filters, waves of {1 / max(COMPARED):.1f} to {1 / min(COMPARED):.1f} pixels, even and odd part")
     print(f"largest difference of a response: {difference:.1e}")
     rates = take_turns({"OpenCV": (ours, OURS), "scikit-image": (with_scikit_image, SCIKIT_IMAGE)}, ROUNDS)
-    report(rates, ["OpenCV"], ["scikit-image"], "ROI")
+    report("Gabor filters", rates, {("OpenCV", "scikit-image"): None}, "ROI", "opencv-python-headless", "scikit-image")
 
 
 def seconds_of_a_fold(training, test, patient, classes):

@@ -52,7 +52,7 @@ def main():
     rates = take_turns({"openTSNE": (with_opentsne, IMAGES), "scikit-learn": (with_scikit_learn, IMAGES)}, ROUNDS)
     for name, positions in maps.items():
         print(f"neighbours kept by {name}: {neighbours_kept(features, positions):.1%}")
-    report(rates, ["openTSNE"], ["scikit-learn"], "image")
+    report("t-SNE", rates, {("openTSNE", "scikit-learn"): None}, "image", "openTSNE", "scikit-learn")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def write_staging(staging, run, made, parts, published=PUBLISHED):
         ``book/published/``, for the pages on the published run on real CT.
     """
     with native_messages_to(os.devnull):
-        from . import cohort_pages, diagrams  # only here: they draw, and every command would wait for their libraries
+        from . import cohort_pages, diagrams, speed  # only here: they draw, and every command would wait for their libraries
 
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(ROOT / name, staging / name)
@@ -107,6 +107,7 @@ def write_staging(staging, run, made, parts, published=PUBLISHED):
     write_text(target / "versions.md", provenance.version_table(made))
     cohort_pages.write_answer(run, target)
     cohort_pages.write_pages(published_run("table", published), target)
+    speed.write_pages(target)
 
 
 def build_html(staging, output):
