@@ -7,7 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-IMAGE_SIDE, NOISE_SIZE, BATCH_SIZE, STEPS = 64, 100, 64, 2
+IMAGE_SIDE, NOISE_SIZE, BATCH_SIZE, STEPS = 64, 100, 64, 1
 LEARNING_RATE, BETA_1 = 0.0002, 0.5
 
 

@@ -27,8 +27,8 @@ from lesion_utils import flops
 from lesion_utils.gans import Dcgan
 from lesion_utils.settings import resolve_precision
 
-ROUNDS = 5
-PRODUCT_SIDE, PRODUCTS = 2048, 6
+ROUNDS = 9
+PRODUCT_SIDE, PRODUCTS = 2048, 16
 
 
 def book(precision):
@@ -106,25 +106,30 @@ def main():
     print(hardware("tensorflow", "keras", "torch"))
     if "--profile" in sys.argv:
         return [profile(precision) for precision in precisions]
-    ours, peers, ceilings, pairs, shares = {}, {}, {}, {}, {}
-    for precision in precisions:
+    contestants, steps, pairs, shares = {}, [], {}, {}
+    for precision in precisions:  # those that are compared follow each other, so that the machine is most alike for both
         dtype = precision.removeprefix("mixed_")
         name, peer, ceiling = f"ours, {dtype}", f"PyTorch's example, {dtype}", f"matrix product, {dtype}"
         gan, run = book(precision)
         operations = flops.gan_step(gan.generator, gan.discriminator, recipes.BATCH_SIZE) / 1e9
-        sizes = [
-            sum(weight.numpy().size for weight in network.trainable_variables) for network in (gan.generator, gan.discriminator)
-        ]
-        ours[name], ceilings[ceiling] = (run, recipes.STEPS), (products(dtype), PRODUCTS * 2 * PRODUCT_SIDE**3 / 1e9)
-        peers[peer] = (in_a_process(sizes, recipes.pytorch, dtype == "bfloat16"), recipes.STEPS)
+        networks = (gan.generator, gan.discriminator)
+        sizes = [sum(weight.numpy().size for weight in network.trainable_variables) for network in networks]
+        contestants[ceiling] = (products(dtype), PRODUCTS * 2 * PRODUCT_SIDE**3 / 1e9)
+        contestants[name] = (run, recipes.STEPS)
+        contestants[peer] = (in_a_process(sizes, recipes.pytorch, dtype == "bfloat16"), recipes.STEPS)
         pairs[name, peer], shares[name, ceiling] = 1.0, {"float32": 0.7, "bfloat16": 0.5}[dtype]
-    peers["keras.io's recipe, float32"] = (in_a_process(sizes, recipes.keras_io), recipes.STEPS)
-    pairs["ours, float32", "keras.io's recipe, float32"] = 2.0
+        steps += [name, peer]
+        if dtype == "float32":
+            keras_io = "keras.io's recipe, float32"
+            contestants[keras_io] = (in_a_process(sizes, recipes.keras_io), recipes.STEPS)
+            pairs[name, keras_io] = 2.0
+            steps.append(keras_io)
     print(f"a step of the book is {operations:.1f} GFLOP, counted from the layers' shapes")
-    rates = take_turns(ours | peers | ceilings, ROUNDS)
+    rates = take_turns(contestants, ROUNDS)
     packages = ("tensorflow", "keras", "torch")
-    report("DCGAN training", {name: rates[name] for name in ours | peers}, pairs, "step", *packages)
-    arithmetic = {name: rates[name] * (operations if name in ours else 1) for name in ours | ceilings}
+    report("DCGAN training", {name: rates[name] for name in steps}, pairs, "step", *packages)
+    ours_and_ceilings = [name for pair in shares for name in pair]
+    arithmetic = {name: rates[name] * (operations if name in steps else 1) for name in ours_and_ceilings}
     report("DCGAN training, arithmetic", arithmetic, shares, "GFLOP", *packages)
 
 
