@@ -82,7 +82,7 @@ def keep(benchmark, rows, *packages):
     made["versions"] = ", ".join(f"{package} {version(package)}" for package in packages)
     new = pd.DataFrame([{"benchmark": benchmark} | row | made for row in rows]).reindex(columns=speed.COLUMNS)
     old = speed.read_table()
-    # A benchmark that reports twice in one run names its second part; each part stands in the order of its first appearance.
+    # It keeps its place among the others.
     order = list(dict.fromkeys([*old["benchmark"], benchmark]))
     table = pd.concat([old[old["benchmark"] != benchmark], new]) if len(old) else new
     table = table.sort_values("benchmark", key=lambda column: column.map(order.index), kind="stable")

@@ -28,8 +28,9 @@ proportion to the number of lesions.
 NONE_YET = "Nothing has been measured with this copy of the book yet: `{command}` does.\n"
 
 
-def read_table(path=TABLE, columns=COLUMNS):
-    """Return one of the tables, empty if it has not been made."""
+def read_table(path=None, columns=COLUMNS):
+    """Return one of the tables, :data:`TABLE` if no ``path`` is given; empty if it has not been made."""
+    path = path or TABLE
     return pd.read_csv(path, dtype={"commit": str}) if path.exists() else pd.DataFrame(columns=columns)
 
 

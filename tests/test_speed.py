@@ -1,5 +1,8 @@
 """The page on speed: sentences without a table, and with one every number that it holds."""
 
+import importlib
+
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -74,6 +77,22 @@ def test_how_cost_grows_is_drawn_and_told(pages):
     assert ":alt: " in text and "for 100, 1,000, 10,000 lesions" in text
     with Image.open(pages / "scaling.png") as image:
         assert image.getpixel((2, 2))[:3] == (255, 255, 255) and image.width > 1000
+
+
+def test_a_benchmark_replaces_its_own_rows_and_no_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(speed.ROOT / "benchmarks")
+    monkeypatch.setattr(speed, "TABLE", tmp_path / "speed.csv")
+    side_by_side = importlib.import_module("side_by_side")
+    for benchmark, factor in (("one", 2), ("two", 3), ("one", 4)):
+        rates = {"ours": factor * np.array([1.0, 2.0, 4.0]), "peer": np.array([1.0, 2.0, 8.0])}
+        side_by_side.report(benchmark, rates, {("ours", "peer"): 3.0}, "ROI", "numpy")
+    table = speed.read_table(tmp_path / "speed.csv")
+    assert table["benchmark"].tolist() == ["one"] * 3 + ["two"] * 3
+    ratios = table[table["peer"].notna()]
+    assert ratios[["ratio", "lowest", "highest", "rounds"]].to_numpy().tolist() == [[4, 2, 4, 3], [3, 1.5, 3, 3]]
+    assert table["rate"].dropna().tolist() == [8, 2, 6, 2] and table["hardware"].notna().all()
+    lines = capsys.readouterr().out
+    assert "ours / peer: median 2.00 (min 1.00, max 2.00, 3 rounds); goal 3, missed" in lines and "goal 3, met" in lines
 
 
 def test_the_committed_tables_can_be_drawn(tmp_path):
