@@ -19,8 +19,11 @@ FORBIDDEN = {
 RUN = {"builtins.eval", "builtins.exec"}
 #: Functions that are safe only with a word: by the last part of their name, the word and its value.
 NEEDS = {"load_model": ("safe_mode", "True"), "numpy.load": ("allow_pickle", "False")}
-#: Where text of our own is run: a parameters cell of our notebooks, and code shown on our pages.
-ALLOWED_EXEC = {"lesion_utils/settings.py", "tests/test_export.py", "tests/test_readers.py", "tests/test_solutions.py"}
+#: Where text of our own is run: cells of our notebooks, and code shown on our pages.
+ALLOWED_EXEC = {
+    "lesion_utils/settings.py",
+    *(f"tests/test_{name}.py" for name in ("export", "notebooks", "readers", "solutions")),
+}
 
 
 def code():
