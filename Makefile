@@ -70,7 +70,7 @@ jax: .venv/test  ## trainings with the other backend, JAX, on the processor: the
 	$(RUN) -m pytest -q tests/jax_trainings.py
 
 bench: .venv/bench  ## speed, side by side with the usual way of doing it (kept in book/speed.csv), and what bfloat16 costs
-	@for benchmark in classic_augmentation cnn_training dcgan_training bfloat16_accuracy texture tsne; do \
+	@for benchmark in classic_augmentation cnn_training dcgan_training bfloat16_accuracy texture tsne fidelity; do \
 		$(RUN) "benchmarks/$$benchmark.py" 2>.venv/bench.log || { cat .venv/bench.log; exit 1; }; echo; done
 
 clean:  ## remove .venv/ and caches; results in runs/ stay

@@ -20,7 +20,8 @@ MEASURES = ("kid", "density", "coverage")
 def polynomial_kernel(first, second):
     """Return the (n, m) kernel (x y / d + 1)^3 of KID, from (n, d) and (m, d) features."""
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    return (first @ second.T / first.shape[1] + 1) ** 3
+    base = first @ second.T / first.shape[1] + 1
+    return base * base * base  # NumPy's ** 3 takes many times as long
 
 
 def kid(first, second):

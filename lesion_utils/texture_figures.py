@@ -7,7 +7,7 @@ from matplotlib.patches import Patch
 
 from .figure_tags import mark_plot
 from .figures import WIDTH, class_colours
-from .texture import cooccurrence, gabor_response, quantise
+from .texture import cooccurrence, gabor_responses, quantise, separate
 
 #: A word and its neighbours are drawn with this many white pixels between them.
 GAP = 1
@@ -96,8 +96,9 @@ def response_figure(image, bank, angle=0.0):
     figure, axes = plt.subplots(1, 1 + len(kernels), figsize=(WIDTH, 1.2 + WIDTH / (1 + len(kernels)) * 0.7))
     axes[0].imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
     axes[0].set_title("ROI", fontsize=9)
-    for axis, (frequency, kernel) in zip(axes[1:], kernels.items(), strict=True):
-        axis.imshow(np.abs(gabor_response(image[..., 0], kernel)), cmap="viridis")
+    responses = gabor_responses(image[..., 0], *separate(kernels.values(), image.shape[:2]))
+    for axis, frequency, response in zip(axes[1:], kernels, responses, strict=True):
+        axis.imshow(np.abs(response), cmap="viridis")
         axis.set_title(f"{1 / frequency:.3g} px", fontsize=9)
     for axis in axes:
         axis.axis("off")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -178,16 +179,35 @@ def test_outline_of_one_pixel_and_outline_beyond_the_slice_stay():
 # Gabor
 
 
+def response(image, kernel):
+    return texture.gabor_responses(image, *texture.separate([kernel], image.shape))[0]
+
+
 @pytest.mark.parametrize("frequency", [0.05, 0.08, 0.32])
 @pytest.mark.parametrize("angle", [0, 22.5, 112.5])
 def test_responses_are_those_of_scikit_image(frequency, angle):
     bank = texture.gabor_bank([frequency], 8)
-    ours = texture.gabor_response(IMAGE, bank[frequency, angle])
+    ours = response(IMAGE, bank[frequency, angle])
     even, odd = gabor(IMAGE, frequency, np.deg2rad(angle), bandwidth=1.0, n_stds=3, mode="reflect")
     np.testing.assert_allclose(ours.real, even, atol=1e-5)
     np.testing.assert_allclose(ours.imag, odd, atol=1e-5)
     other = gabor(IMAGE, frequency, np.deg2rad(angle + 5), bandwidth=1.0)[0]
     assert np.abs(ours.real - other).max() > 1e-4, "this test can tell one filter from the next"
+
+
+def test_separated_kernels_filter_as_the_kernels_themselves_do():
+    """Every direction, kernels larger than the image and one that is no square, and an image that is none."""
+    bank, image = texture.gabor_bank([0.02, 0.08, 0.32], 8), IMAGE[:, :48]
+    kernels = [*bank.values(), bank[0.08, 22.5][4:-4]]
+    rows, columns = texture.separate(kernels, image.shape)
+    assert rows.shape == (25, 64, 64) and columns.shape == (25, 48, 48) and len(kernels[0]) > 128
+    for kernel, found in zip(kernels, texture.gabor_responses(image, rows, columns), strict=True):
+        flipped = kernel[::-1, ::-1].astype(complex)  # OpenCV correlates
+        even, odd = (
+            cv2.filter2D(image.astype(float), -1, part.copy(), borderType=cv2.BORDER_REFLECT)
+            for part in (flipped.real, flipped.imag)
+        )
+        np.testing.assert_allclose(found, even + 1j * odd, rtol=0, atol=2e-7)
 
 
 def test_filter_answers_to_its_own_wave():
@@ -203,7 +223,7 @@ def test_gabor_features_of_an_image_follow_their_definitions():
     images = np.stack([IMAGE, np.zeros_like(IMAGE), np.full_like(IMAGE, 0.5)])[..., None]
     table = texture.gabor_features(images, bank)
     assert table.shape == (3, 3 * 4 * 4) and table.columns.is_unique
-    magnitude = np.abs(texture.gabor_response(IMAGE, bank[0.08, 45.0]))
+    magnitude = np.abs(response(IMAGE, bank[0.08, 45.0]))
     share = magnitude / magnitude.sum()
     expected = [magnitude.mean(), magnitude.std(), (magnitude**2).mean(), -(share * np.log2(share)).sum()]
     own = table.filter(like="frequency 0.08, 45 degrees").iloc[0]
@@ -221,7 +241,7 @@ def test_gabor_features_inside_an_outline_know_nothing_of_the_outside():
     loud = IMAGE.copy()
     loud[:, 63] = 30
     own, other = (texture.gabor_features(image[None, ..., None], bank, outline).iloc[0] for image in (IMAGE, loud))
-    magnitude = np.abs(texture.gabor_response(IMAGE, bank[0.16, 90.0]))
+    magnitude = np.abs(response(IMAGE, bank[0.16, 90.0]))
     assert own["lesion, frequency 0.16, 90 degrees, mean"] == pytest.approx(magnitude[20:44, 20:44].mean(), rel=1e-5)
     # The edge lies further away than the kernel reaches.
     np.testing.assert_allclose(own.filter(like="lesion"), other.filter(like="lesion"), rtol=1e-3)
