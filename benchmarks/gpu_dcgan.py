@@ -18,6 +18,7 @@ import numpy as np
 from side_by_side import hardware, report, take_turns
 
 BATCH_SIZE, NOISE_SIZE, LEARNING_RATE, BETA_1, PRODUCTS = 64, 100, 0.0002, 0.5, 20
+PACKAGES = ("jax", "keras", "torch")
 
 
 def images(steps):
@@ -149,20 +150,20 @@ def main():
     operations, counts, device = in_process(0, describe_book, *sizes)
     others = in_process(1, describe_pytorch, *sizes)
     assert counts == others, f"networks differ: {counts} and {others} parameters"
-    print(f"{hardware('jax', 'keras', 'torch')}; device: {device}")
+    print(f"{hardware(*PACKAGES)}; device: {device}")
     print(f"a step is {operations / 1e9:.1f} GFLOP, counted from the layers' shapes; networks of {counts} parameters")
     made = options.steps * BATCH_SIZE
-    ours = {"ours, bfloat16": (lambda: in_process(0, train_book, *sizes), made)}
-    peers = {"PyTorch, compiled, bfloat16": (lambda: in_process(1, train_pytorch, *sizes), made)}
-    products = {
-        "matrix product, bfloat16": (lambda: in_process(0, multiply, options.side), PRODUCTS * 2 * options.side**3 / 1e12)
+    ours, peer, product = "ours, bfloat16", "PyTorch, compiled, bfloat16", "matrix product, bfloat16"
+    contestants = {
+        ours: (lambda: in_process(0, train_book, *sizes), made),
+        peer: (lambda: in_process(1, train_pytorch, *sizes), made),
+        product: (lambda: in_process(0, multiply, options.side), PRODUCTS * 2 * options.side**3 / 1e9),
     }
-    rates = take_turns(ours | peers | products, options.rounds)
-    report({name: rates[name] for name in ours | peers}, ours, peers, "image")
-    share = {name: rates[name] * (operations / BATCH_SIZE / 1e12 if name in ours else 1) for name in ours | products}
-    for name, values in share.items():
-        print(f"  {name}: median {np.median(values):.3g} TFLOP/s (min {values.min():.3g}, max {values.max():.3g})")
-    print(f"  share of the matrix products' rate: {np.median(share['ours, bfloat16'] / share['matrix product, bfloat16']):.1%}")
+    rates = take_turns(contestants, options.rounds)
+    words = {"device": device}
+    report("DCGAN training, GPU", {name: rates[name] for name in (ours, peer)}, {(ours, peer): 1.5}, "image", *PACKAGES, **words)
+    arithmetic = {ours: rates[ours] * operations / BATCH_SIZE / 1e9, product: rates[product]}
+    report("DCGAN training, GPU, arithmetic", arithmetic, {(ours, product): None}, "GFLOP", *PACKAGES, **words)
 
 
 if __name__ == "__main__":

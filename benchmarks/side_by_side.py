@@ -45,7 +45,7 @@ def take_turns(contestants, rounds, warm=False):
     return {name: np.array(values[1:]) for name, values in rates.items()}
 
 
-def report(benchmark, rates, pairs, unit, *packages):
+def report(benchmark, rates, pairs, unit, *packages, device=None):
     """Print each contestant's median rate and the ratios of pairs, round by round, and keep both in the book's table.
 
     Parameters
@@ -60,6 +60,8 @@ def report(benchmark, rates, pairs, unit, *packages):
         Of an item.
     packages : str
         Whose versions the table names.
+    device : str, optional
+        The accelerator, where it is not the processor that computes.
     """
     width, rows = max(map(len, rates)), []
     for name, values in rates.items():
@@ -73,12 +75,13 @@ def report(benchmark, rates, pairs, unit, *packages):
         figures = {"ratio": middle, "lowest": lowest, "highest": highest}
         row = {"contestant": name, "peer": peer} | {key: round(float(value), 3) for key, value in figures.items()}
         rows.append(row | {"rounds": len(ratio), "goal": goal})
-    keep(benchmark, rows, *packages)
+    if device != "cpu":  # a rehearsal of what wants an accelerator is not kept
+        keep(benchmark, rows, *packages, device=device)
 
 
-def keep(benchmark, rows, *packages):
+def keep(benchmark, rows, *packages, device=None):
     """Write rows into the book's table of speed, in place of those of an earlier run of the same benchmark."""
-    made = {"commit": provenance.code_state()["commit"], "hardware": provenance.hardware()}
+    made = {"commit": provenance.code_state()["commit"], "hardware": device or provenance.hardware()}
     made["versions"] = ", ".join(f"{package} {version(package)}" for package in packages)
     new = pd.DataFrame([{"benchmark": benchmark} | row | made for row in rows]).reindex(columns=speed.COLUMNS)
     old = speed.read_table()
