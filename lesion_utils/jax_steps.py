@@ -1,6 +1,6 @@
 """Training with JAX: gradients of functions without state, and an epoch of steps as one program for XLA. See :mod:`steps`.
 
-Keras's layers and optimisers change their variables. Inside a :class:`keras.StatelessScope` they change numbers that belong to
+Keras's layers and optimisers change their variables. Inside a ``keras.StatelessScope`` they change numbers that belong to
 the scope instead, so a step becomes a function from all variables to all variables, which JAX can differentiate and compile.
 
 A program holds for one size of its arrays, and compiling takes longer than many an epoch. So numbers of images, of steps and of
