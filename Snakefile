@@ -81,7 +81,7 @@ rule classic_augmentation:
 
 # The paper trains its GANs on the classic group that classified best, so the classic half of the classification comes first.
 rule classic_groups_part:
-    input: source("05_classification", "diagrams", "selection", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/05_classification_classic.yml", rules.classic_augmentation.output
+    input: source("05_classification", "paired", "diagrams", "selection", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/05_classification_classic.yml", rules.classic_augmentation.output
     output: "parts/classic_groups/seed{seed}_fold{fold}.ipynb"
     threads: THREADS
     benchmark: "benchmarks/classic_groups/seed{seed}_fold{fold}.tsv"
@@ -98,7 +98,7 @@ rule classic_groups:
 
 # The two kinds of GAN do not need each other. One thread each, side by side, is faster than both threads for one after the other.
 rule dcgan_part:
-    input: source("03_dcgan", "diagrams", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/03_dcgan.yml", rules.classic_groups.output
+    input: source("03_dcgan", "gan_judge", "paired", "diagrams", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/03_dcgan.yml", rules.classic_groups.output
     output: "parts/dcgan/seed{seed}_fold{fold}.ipynb"
     threads: HALF
     benchmark: "benchmarks/dcgan/seed{seed}_fold{fold}.tsv"
@@ -114,7 +114,7 @@ rule dcgan:
 
 
 rule acgan_part:
-    input: source("04_acgan", "diagrams", "gan_training", "gans", "sampling", "acgan", "interactive", *BASE, *NETS), ROOT / "lesion_utils/latent_walk.html", "parameters/04_acgan.yml", rules.classic_groups.output
+    input: source("04_acgan", "gan_judge", "paired", "diagrams", "gan_training", "gans", "sampling", "acgan", "interactive", *BASE, *NETS), ROOT / "lesion_utils/latent_walk.html", "parameters/04_acgan.yml", rules.classic_groups.output
     output: "parts/acgan/seed{seed}_fold{fold}.ipynb"
     threads: HALF
     benchmark: "benchmarks/acgan/seed{seed}_fold{fold}.tsv"
@@ -131,7 +131,7 @@ rule acgan:
 
 # Arms, not folds: the inner trainings of two folds are often the same one.
 rule classification_part:
-    input: source("05_classification", "diagrams", "selection", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/05_classification.yml", rules.dcgan.output, rules.acgan.output
+    input: source("05_classification", "paired", "diagrams", "selection", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/05_classification.yml", rules.dcgan.output, rules.acgan.output
     output: "parts/classification/seed{seed}_arm{arm}.ipynb"
     threads: THREADS
     benchmark: "benchmarks/classification/seed{seed}_arm{arm}.tsv"
@@ -147,7 +147,7 @@ rule classification:
 
 
 rule tsne:
-    input: source("06_tsne", "embedding", "embedding_figures", *BASE, *NETS), "parameters/06_tsne.yml", rules.classification.output
+    input: source("06_tsne", "paired", "embedding", "embedding_figures", *BASE, *NETS), "parameters/06_tsne.yml", rules.classification.output
     output: "book/notebooks/06_tsne.ipynb", "results/06_tsne.csv"
     threads: HALF
     benchmark: "benchmarks/tsne.tsv"
@@ -185,7 +185,7 @@ rule fidelity:
 
 rule controls_part:
     input:
-        source("11_controls", "controls", "controls_results", "controls_figures", "selection", "gan_training", "gans", "sampling", *BASE, *NETS),
+        source("11_controls", "gan_judge", "paired", "controls", "controls_results", "controls_figures", "selection", "gan_training", "gans", "sampling", *BASE, *NETS),
         "parameters/11_controls.yml", rules.classification.output,
     output: "parts/controls/seed{seed}.ipynb"
     threads: THREADS
@@ -204,7 +204,7 @@ rule controls:
 # Nothing is trained here: the statistics of what all other notebooks have predicted.
 rule statistics:
     input:
-        source("12_statistics", "comparison", "comparison_rows", "comparison_tables", "comparison_figures", "measures", "power", "selection", *BASE),
+        source("12_statistics", "paired", "comparison", "comparison_rows", "comparison_tables", "comparison_figures", "measures", "power", "selection", *BASE),
         "parameters/12_statistics.yml", rules.classification.output, rules.texture_baselines.output, rules.controls.output,
     output: "book/notebooks/12_statistics.ipynb", "results/12_statistics.csv"
     threads: HALF
@@ -214,7 +214,7 @@ rule statistics:
 
 rule better_gans_part:
     input:
-        source("14_better_gans", "better_gans", "gan_options", "acgan", "gan_training", "gans", "sampling", "selection", "comparison", "comparison_rows", "comparison_tables", "comparison_figures", "controls_results", "power", *BASE, *NETS),
+        source("14_better_gans", "paired", "better_gans", "gan_options", "acgan", "gan_training", "gans", "sampling", "selection", "comparison", "comparison_rows", "comparison_tables", "comparison_figures", "controls_results", "power", *BASE, *NETS),
         "parameters/14_better_gans.yml", rules.classification.output,
     output: "parts/better_gans/seed{seed}.ipynb"
     threads: THREADS
@@ -233,7 +233,7 @@ rule better_gans:
 # The simulator makes fresh lesions without end, so this needs phantom too. It also measures the better GAN's true gain.
 rule truth:
     input:
-        source("13_truth", "fresh", "truth", "true_gain", "false_gain", "further_cohorts", "truth_figures", "phantom", "anatomy", "appearance", "gan_training", "gans", "sampling", *BASE, *NETS),
+        source("13_truth", "paired", "fresh", "truth", "true_gain", "false_gain", "further_cohorts", "truth_figures", "phantom", "anatomy", "appearance", "gan_training", "gans", "sampling", *BASE, *NETS),
         "parameters/13_truth.yml", rules.classification.output, rules.better_gans.output,
     output: "book/notebooks/13_truth.ipynb", "results/13_truth.csv"
     threads: THREADS

@@ -11,7 +11,8 @@ import pandas as pd
 
 from . import comparison_rows, provenance
 from .files import atomic_path, write_text
-from .scores import ARM_NAMES, WHAT, Difference, decide, paired_difference, points, verdict
+from .paired import Difference, decide, paired_difference, points, verdict
+from .scores import ARM_NAMES, WHAT
 from .settings import read_settings
 from .summary import Estimate, load_results
 

@@ -5,8 +5,9 @@ import pandas as pd
 
 from .comparison import corrected_t, fold_differences, holm, mcnemar, one_vote
 from .errors import MissingInputError
+from .paired import decide, paired_changes, paired_difference, patient_mean
 from .power import design_effect, discordant_share, lesions_needed, smallest_detectable_gain
-from .scores import decide, paired_changes, paired_difference, patient_mean, result_row
+from .scores import result_row
 from .selection import naive_amount, of_arm, selected
 
 CROSS_VALIDATION = "cross_validation"
@@ -114,7 +115,7 @@ def _by_test_set(new, old):
 def test_rows(new, old, *, margin, draws, seed):
     """Return rows of results.csv (table ``tests``): one arm against another on each test set.
 
-    ``difference`` has its interval over patients and models (:func:`scores.paired_difference`) and decides the ``verdict`` (its
+    ``difference`` has its interval over patients and models (:func:`paired.paired_difference`) and decides the ``verdict`` (its
     word is the label, its value the margin). ``mcnemar_gained``, ``_lost`` and ``_p`` are one a seed, by
     :func:`comparison.one_vote`. ``corrected_t`` and ``corrected_t_p`` are of the cross-validation alone: their correction is for
     folds that test in turn; n counts the repeats.

@@ -5,7 +5,8 @@ import pandas as pd
 from scipy import stats
 
 from .errors import DataError, LesionBookError, SettingsError
-from .scores import paired_changes, paired_difference, patient_mean, proportion_row, result_row
+from .paired import paired_changes, paired_difference, patient_mean
+from .scores import result_row
 from .selection import selected
 from .settings import require_positive
 
@@ -109,7 +110,7 @@ def difference_rows(arms, base, *, table, draws, seed, these_networks=False):
     table : str
         For results.csv.
     draws, seed : int
-        Of :func:`scores.paired_difference`.
+        Of :func:`paired.paired_difference`.
     these_networks : bool
         Ask about the networks that were trained, not about all that might have been: then intervals are over patients alone.
 
@@ -220,26 +221,3 @@ def surplus(one, other):
     """
     (a, a_low, a_high), (b, b_low, b_high) = one, other
     return a - b, a - b - np.hypot(a - a_low, b_high - b), a - b + np.hypot(a_high - a, b - b_low)
-
-
-def agreement_rows(agreement, classes, **where):
-    """Return GAN-test of Shmelkov et al. (2018): the share of synthetic ROIs that a network trained on real ones names as asked.
-
-    Parameters
-    ----------
-    agreement : DataFrame
-        From :func:`experiment.class_agreement`: ``asked`` and ``named`` by number.
-    classes : sequence of str
-    **where
-        Further columns of results.csv.
-
-    Returns
-    -------
-    list of dict
-        Rows of results.csv with metric ``class_agreement`` and Wilson's interval: one a class, and ``all``.
-    """
-    rows = []
-    for number, name in [*enumerate(classes), (None, "all")]:
-        own = agreement if number is None else agreement[agreement["asked"] == number]
-        rows.append(proportion_row("class_agreement", int((own["asked"] == own["named"]).sum()), len(own), label=name, **where))
-    return rows

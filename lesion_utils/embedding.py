@@ -13,7 +13,8 @@ from sklearn.decomposition import PCA
 from .augment import augmented_rois
 from .errors import DataError, SettingsError
 from .experiment import load_classifier
-from .scores import Difference, patient_mean, result_row
+from .paired import Difference, patient_mean
+from .scores import result_row
 from .settings import threads
 
 #: The measures of :func:`separability`: column, and what it is called in results.csv.
@@ -233,7 +234,7 @@ def mean_by_patients(values, table, *, draws, seed):
 
     Returns
     -------
-    scores.Difference
+    paired.Difference
         ``value``, ``interval``, ``lesions``. The neighbours are those of the images at hand: the interval says how much the mean
         would change with other patients asked, not with another network trained.
     """
@@ -280,7 +281,7 @@ def difference_sentence(difference, metric):
 
     Parameters
     ----------
-    difference : scores.Difference
+    difference : paired.Difference
     metric : str
         ``silhouette`` or ``knn_accuracy``.
     """

@@ -168,27 +168,6 @@ def load_classifier(path):
     return Classifier(keras.saving.load_model(path.with_suffix(".keras"), compile=False, safe_mode=True), mean_image)
 
 
-def class_agreement(run, rois, seed, fold):
-    """Ask a classifier that was trained on real training ROIs which class synthetic ROIs show.
-
-    Parameters
-    ----------
-    run : Run
-    rois : RoiSet
-        Synthetic ROIs of one fold; ``label`` is the class they were asked for.
-    seed, fold : int
-        The judge is this fold's classifier at the classic optimum.
-
-    Returns
-    -------
-    DataFrame
-        ``seed, fold, asked, named``, one row a ROI; classes by number.
-    """
-    judge = load_classifier(run.chosen_unit("classic", seed, fold))
-    named = judge.predict(rois.images).argmax(axis=1)
-    return pd.DataFrame({"seed": seed, "fold": fold, "asked": rois.label, "named": named})
-
-
 def prediction_frames(run, tests, probabilities, **unit):
     """Return rows of predictions.csv for every test set.
 

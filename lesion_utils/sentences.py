@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from . import agreement, paper
 from .networks import cnn
-from .scores import ARM_NAMES, WHAT, decide, points
+from .paired import decide, points
+from .scores import ARM_NAMES, WHAT
 from .summary import Estimate, reductions
 
 TESTS = {"cross_validation": "in cross-validation", "independent": "on the independent test set"}
@@ -58,7 +59,7 @@ def sentences(summary, facts, margin):
     summary : Summary
     facts : Facts
     margin : float
-        Smallest difference of accuracies that matters; see :func:`scores.decide`.
+        Smallest difference of accuracies that matters; see :func:`paired.decide`.
 
     Returns
     -------

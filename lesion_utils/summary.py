@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from . import agreement, paper
+from .paired import Difference
 from .phantom import CLASSES
-from .scores import ARM_NAMES, Difference, class_counts, wilson
+from .scores import ARM_NAMES, class_counts, wilson
 from .settings import changed_settings, notebook_defaults, notebooks, read_settings, require
 
 NUMBERS = ["amount", "value", "ci_low", "ci_high", "n"]
@@ -110,7 +111,7 @@ class Summary:
         return Estimate(*rows.iloc[0][["value", "ci_low", "ci_high"]].astype(float)) if len(rows) else None
 
     def difference(self, arm, test_set, metric="accuracy_difference", table="answer"):
-        """Return an arm's paired difference as :class:`scores.Difference`, or None."""
+        """Return an arm's paired difference as :class:`paired.Difference`, or None."""
         rows = self.rows(table=table, arm=arm, test_set=test_set, metric=metric)
         if rows.empty:
             return None

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from .scores import mean_interval, over_models, proportion_row, result_row
+from .paired import over_models
+from .scores import mean_interval, proportion_row, result_row
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def true_value(values, patient, seeds, *, draws, seed):
     Returns
     -------
     TrueValue
-        Its interval is over patients and models (:func:`scores.over_models`). The variance of one seed is that between the means
+        Its interval is over patients and models (:func:`paired.over_models`). The variance of one seed is that between the means
         of the seeds; with one seed, that between its models divided by their number, as if they were independent. The variance of
         patients is that of a mean of clusters of unequal size.
     """

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from lesion_utils import cohort_pages
-from lesion_utils.scores import RESULT_COLUMNS, paired_difference
+from lesion_utils.paired import paired_difference
+from lesion_utils.scores import RESULT_COLUMNS
 
 MADE = {
     "profile": "standard", "cohort": "table", "label": "kind", "settings": {"window_level": -600},

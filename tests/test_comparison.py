@@ -11,7 +11,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 from statsmodels.stats.multitest import multipletests
 
-from lesion_utils import comparison, comparison_figures, comparison_rows, comparison_tables, scores, selection
+from lesion_utils import comparison, comparison_figures, comparison_rows, comparison_tables, paired, scores, selection
 from lesion_utils.errors import MissingInputError
 from lesion_utils.runs import Run
 
@@ -237,7 +237,7 @@ def test_rows_of_a_comparison(experiment):
     assert pick(rows, metric="verdict", test_set="independent")["label"] == "helps"
     cross = pick(rows, metric="difference", test_set="cross_validation")
     one_set = [part[part["test_set"] == "cross_validation"] for part in (new, old)]
-    direct = scores.paired_difference(*one_set, draws=200, seed=0)
+    direct = paired.paired_difference(*one_set, draws=200, seed=0)
     assert (cross["value"], (cross["ci_low"], cross["ci_high"])) == (direct.value, direct.interval)
     seed_1 = [comparison.one_vote(part[part["seed"] == 1]) for part in one_set]
     assert pick(rows, metric="mcnemar_p", test_set="cross_validation", seed=1)["value"] == comparison.mcnemar(*seed_1).p_value

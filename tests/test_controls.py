@@ -9,7 +9,7 @@ import pytest
 from conftest import random_rois, round_lesions
 from sklearn.neighbors import KNeighborsClassifier
 
-from lesion_utils import controls, controls_figures, controls_results, scores, settings
+from lesion_utils import controls, controls_figures, controls_results, paired, scores, settings
 from lesion_utils.augment import augmented_rois
 from lesion_utils.errors import DataError, LeakError, LesionBookError, MissingInputError, SettingsError
 from lesion_utils.experiment import train_all
@@ -365,7 +365,7 @@ def test_differences_are_those_of_the_paired_bootstrap():
     random = np.random.default_rng(0)
     old, new = (predictions(random.random((3, 3, 6)) < share, arm=arm) for share, arm in ((0.6, "classic"), (0.8, "placebo")))
     (row,) = controls_results.difference_rows({"classic": old, "placebo": new}, "classic", table="controls", draws=300, seed=4)
-    expected = scores.paired_difference(new, old, draws=300, seed=4)
+    expected = paired.paired_difference(new, old, draws=300, seed=4)
     assert (row["value"], row["ci_low"], row["ci_high"], row["n"]) == (expected.value, *expected.interval, 54)
     assert (row["table"], row["arm"], row["metric"], row["amount"]) == ("controls", "placebo", "accuracy_difference", "all")
     short = {"classic": old, "placebo": new.iloc[1:]}
@@ -438,14 +438,6 @@ def test_fewer_synthetic_images_than_asked_are_named():
     assert counts(controls_results.synthetic_group(rois, 5, 2, "dcgan")) == [5, 5]
     with pytest.raises(DataError, match="dcgan, seed 0, fold 1: 6 images of each class were asked for, but one class has 5"):
         controls_results.synthetic_group(rois, 6, 2, "dcgan, seed 0, fold 1")
-
-
-def test_gan_test_is_counted_class_by_class():
-    agreement = pd.DataFrame({"asked": [0] * 10 + [1] * 5, "named": [0] * 8 + [1] * 2 + [1] * 5})
-    rows = controls_results.agreement_rows(agreement, ("x", "y", "z"), arm="dcgan")
-    assert [(row["label"], row["value"], row["n"]) for row in rows[:2]] == [("x", 0.8, 10), ("y", 1.0, 5)]
-    assert np.isnan(rows[2]["value"]) and rows[3]["label"] == "all" and rows[3]["value"] == pytest.approx(13 / 15)
-    assert (rows[0]["ci_low"], rows[0]["ci_high"]) == pytest.approx((0.4902, 0.9433), abs=1e-4)  # Wilson, 8 of 10
 
 
 def test_figure_has_a_panel_for_each_scale_and_test_set():

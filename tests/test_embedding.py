@@ -12,8 +12,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from lesion_utils import augment, embedding, embedding_figures
 from lesion_utils.errors import DataError, SettingsError
 from lesion_utils.figures import class_colours
+from lesion_utils.paired import Difference
 from lesion_utils.rois import extract_rois, lesion_geometry
-from lesion_utils.scores import Difference
 
 WINDOW = {"window_level": 60.0, "window_width": 400.0}
 
