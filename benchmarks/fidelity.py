@@ -5,10 +5,8 @@ training ROI is sought over its eight rotations and reflections, and the nearest
 that takes does not depend on what the images show, so classic augmentations of other patients stand in for synthetic ones.
 """
 
-import time
-
 import numpy as np
-from side_by_side import hardware
+from side_by_side import hardware, stopwatch
 
 from lesion_utils import augment, fidelity, likeness, memorisation, phantom, rois
 from lesion_utils.classifier import Trainer
@@ -44,13 +42,7 @@ def main():
     settings = {"epochs": 1, "batch_size": 64, "learning_rate": 0.001, "momentum": 0.9, "precision": "float32"}
     network = Trainer(len(LESIONS), **settings).train(originals, seed=0)
     spaces = fidelity.feature_spaces(network, originals.images, RADIOMICS)
-    seconds, started = {}, time.perf_counter()
-
-    def lap(name):
-        nonlocal started
-        now = time.perf_counter()
-        seconds[name], started = now - started, now
-
+    seconds, lap = stopwatch()
     for space, look in spaces.items():
         real, drawn = look(seen), look(synthetic)
         lap(f"{space} features")

@@ -17,6 +17,18 @@ def hardware(*packages):
     return f"{provenance.hardware()}, load before the run {os.getloadavg()[0]:.1f}; {versions}"
 
 
+def stopwatch():
+    """Return a dictionary, and a function that keeps in it, by name, the seconds since its last call, or since the start."""
+    seconds, started = {}, time.perf_counter()
+
+    def lap(name):
+        nonlocal started
+        now = time.perf_counter()
+        seconds[name], started = now - started, now
+
+    return seconds, lap
+
+
 def take_turns(contestants, rounds, warm=False):
     """Time every contestant once a round, after one round that does not count.
 

@@ -4,11 +4,9 @@ All filter the same ROI with the same kernels; the printed differences are the l
 for GLCM, Gabor and both representations of BoVW-MI together, on two cores.
 """
 
-import time
-
 import cv2
 import numpy as np
-from side_by_side import hardware, report, take_turns
+from side_by_side import hardware, report, stopwatch, take_turns
 from skimage import filters
 
 from lesion_utils import phantom, rois, splits, svm, texture, words
@@ -52,13 +50,7 @@ def compare_filters(images):
 
 def seconds_of_a_fold(training, test, patient, classes):
     """Train and test all three baselines on one fold; return seconds by step, feature extraction of these ROIs included."""
-    seconds, started = {}, time.perf_counter()
-
-    def lap(name):
-        nonlocal started
-        now = time.perf_counter()
-        seconds[name], started = now - started, now
-
+    seconds, lap = stopwatch()
     settings = {"classes": classes, "seed": 0}
     (own, own_outlines), (other, other_outlines) = training, test
     for name, measure in {
