@@ -193,9 +193,10 @@ def family_rows(family, arms, base, **settings):
 def optimism_rows(predictions, honest, *, draws, seed):
     """Return rows (table ``optimism``): accuracy at the naive amount, at the inner folds' choice, and the difference.
 
-    In cross-validation the difference is what choosing on the test folds flatters (Cawley & Talbot 2010). On the independent test
-    set neither choice has seen the lesions, and the difference says whether the naive amount is better in truth. The intervals
-    resample patients and hold the choices and the networks fixed: the optimism is that of this run.
+    In cross-validation the difference is what choosing on the test folds flatters (Cawley & Talbot 2010); its interval resamples
+    patients and holds the choices and the networks fixed: the optimism is that of this run. On the independent test set neither
+    choice has seen the lesions, and the difference asks whether the naive amount is better; networks of different amounts differ
+    by chance too, so its interval is that of :func:`paired.paired_difference`.
 
     Parameters
     ----------
@@ -213,22 +214,28 @@ def optimism_rows(predictions, honest, *, draws, seed):
             right = own.assign(right=(own["true"] == own["predicted"]).astype(float))
             found = patient_mean(right, "right", draws=draws, seed=seed)
             rows.append(result_row(name, found.value, found.interval, found.lesions, **where | {"amount": at}))
-        found = patient_mean(paired_changes(flattered, part), "change", draws=draws, seed=seed)
+        if where["test_set"] == CROSS_VALIDATION:
+            found = patient_mean(paired_changes(flattered, part), "change", draws=draws, seed=seed)
+        else:
+            found = paired_difference(flattered, part, draws=draws, seed=seed)
         rows.append(result_row("optimism", found.value, found.interval, found.lesions, **where | {"amount": amount}))
     return rows
 
 
-def power_rows(new, old, *, gain, alpha, power, draws, seed):
+def power_rows(new, old, *, gain, margin, alpha, power, draws, seed):
     """Return rows (table ``power``): what the lesions of each test set could show of the difference of two arms, with one seed.
 
-    Metrics ``discordant_share``, ``design_effect``, ``smallest_gain`` and ``lesions_needed`` (for ``gain``). A design effect
-    below 1 is chance and counts as 1, and so does one that cannot be measured because no lesion changes.
+    Metrics ``discordant_share``, ``design_effect``, ``smallest_gain`` and ``lesions_needed`` (for ``gain``), to differ from zero,
+    and the last two again with ``_beyond_margin``, to earn the verdict *helps*; where the gain does not exceed the margin, no
+    number of lesions does, and the value is empty. A design effect below 1 is chance and counts as 1, and so does one that cannot
+    be measured because no lesion changes.
 
     Parameters
     ----------
     new, old, draws, seed
         As of :func:`test_rows`.
-    gain, alpha, power : float
+    gain, margin, alpha, power : float
+        ``margin`` is the smallest difference that matters.
     """
     rows = []
     for part, base in _by_test_set(new, old):
@@ -242,6 +249,8 @@ def power_rows(new, old, *, gain, alpha, power, draws, seed):
             "design_effect": measured,
             "smallest_gain": smallest_detectable_gain(share, lesions, **levels),
             "lesions_needed": lesions_needed(gain, share, **levels),
+            "smallest_gain_beyond_margin": smallest_detectable_gain(share, lesions, margin=margin, **levels),
+            "lesions_needed_beyond_margin": lesions_needed(gain, share, margin=margin, **levels) if gain > margin else np.nan,
         }
         rows += [result_row(name, value, n=lesions, fold="all", seed="all", **where) for name, value in values.items()]
     return rows

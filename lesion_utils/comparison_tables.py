@@ -115,8 +115,10 @@ def power_table(rows, gain):
             line["discordant lesions"] = f"{value:.1%}"
         elif row["metric"] == "design_effect":
             line["design effect"] = "not measurable" if np.isnan(value) else f"{value:.2f}"
-        elif row["metric"] == "smallest_gain":
-            line["smallest gain shown, points"] = "none" if np.isnan(value) else f"{100 * value:.1f}"
         else:
-            line[f"lesions for {100 * gain:g} points"] = f"{np.ceil(value):,.0f}"
+            aim = "to earn helps" if row["metric"].endswith("_beyond_margin") else "to differ from 0"
+            if row["metric"].startswith("smallest_gain"):
+                line[f"smallest gain {aim}, points"] = "none" if np.isnan(value) else f"{100 * value:.1f}"
+            else:
+                line[f"lesions for {100 * gain:g} points {aim}"] = "no number" if np.isnan(value) else f"{np.ceil(value):,.0f}"
     return pd.DataFrame(lines).T.rename_axis(["test set", "arm"])

@@ -157,7 +157,7 @@ def gain_over_cohorts(difference, patient):
     """
     cohorts = len(difference)
     parts = components(difference, patient, np.arange(cohorts))
-    from_cohorts = student.ppf(0.975, cohorts - 1) * np.sqrt(parts["seed_variance"] / cohorts)
+    from_cohorts = student.ppf(0.975, cohorts - 1) * np.sqrt(parts["model_variance"] / cohorts)
     half = np.hypot(from_cohorts, norm.ppf(0.975) * np.sqrt(parts["patient_variance"]))
     return TrueValue(interval=(parts["value"] - half, parts["value"] + half), **parts)
 
@@ -175,7 +175,7 @@ def rows_of(difference, gain):
         From :func:`gain_over_cohorts`.
     """
     where = {"table": "cohorts", "arm": "dcgan", "amount": "all", "test_set": "fresh", "fold": FOLD}
-    n, needed = difference.shape[1], seeds_needed(gain.seed_variance, gain.patient_variance)
+    n, needed = difference.shape[1], seeds_needed(gain.model_variance, gain.patient_variance, gain.models_per_seed)
     rows = [
         result_row("accuracy_difference", gain.value, gain.interval, n, seed="all", **where),
         result_row("half_width", gain.half_width, n=n, seed="all", **where),

@@ -8,11 +8,12 @@ from .comparison import changes, one_vote
 from .scores import drawn_patients
 
 
-def lesions_needed(gain, discordant_share, design_effect=1, alpha=0.05, power=0.8):
+def lesions_needed(gain, discordant_share, design_effect=1, alpha=0.05, power=0.8, margin=0):
     """Return how many lesions show a gain in accuracy with a given probability (Connett, Smith & McHugh 1987; Connor 1987).
 
-    For independent lesions n = ((z_a sqrt(p) + z_b sqrt(p - d^2)) / d)^2, with the gain d, the share p of lesions that only one
-    of the two arms names rightly, and normal quantiles z_a of 1 - alpha/2, two-sided, and z_b of the power.
+    For independent lesions n = ((z_a sqrt(p - m^2) + z_b sqrt(p - d^2)) / (d - m))^2, with the gain d, the share p of lesions
+    that only one of the two arms names rightly, normal quantiles z_a of 1 - alpha/2, two-sided, and z_b of the power, and the
+    margin m that is to be exceeded; the references have m = 0.
 
     Parameters
     ----------
@@ -23,6 +24,8 @@ def lesions_needed(gain, discordant_share, design_effect=1, alpha=0.05, power=0.
     design_effect : float
         How many times as many lesions are needed because those of one patient are alike; see :func:`design_effect`.
     alpha, power : float
+    margin : float
+        0: the gain is to differ from zero. Above 0: it is to be shown larger than the margin, as the verdict *helps* asks.
 
     Returns
     -------
@@ -36,10 +39,12 @@ def lesions_needed(gain, discordant_share, design_effect=1, alpha=0.05, power=0.
     """
     if not 0 < gain <= 1:
         raise ValueError(f"lesions_needed: a gain of {gain}; it must be above 0 and at most 1 (0.03 is three points)")
-    return float(design_effect * _independent_lesions(gain, *_checked(discordant_share, alpha, power)))
+    if not 0 <= margin < gain:
+        raise ValueError(f"lesions_needed: a margin of {margin}; no number of lesions shows that a gain of {gain} exceeds it")
+    return float(design_effect * _independent_lesions(gain, margin, *_checked(discordant_share, alpha, power)))
 
 
-def smallest_detectable_gain(discordant_share, lesions, design_effect=1, alpha=0.05, power=0.8):
+def smallest_detectable_gain(discordant_share, lesions, design_effect=1, alpha=0.05, power=0.8, margin=0):
     """Return the smallest gain in accuracy that a number of lesions shows with a given probability.
 
     The inverse of :func:`lesions_needed`, with the same parameters.
@@ -58,9 +63,11 @@ def smallest_detectable_gain(discordant_share, lesions, design_effect=1, alpha=0
     if not lesions > 0:
         raise ValueError(f"smallest_detectable_gain: {lesions} lesions; there must be some")
     alone = lesions / design_effect
-    if not _independent_lesions(1.0, share, z_alpha, z_power) <= alone:
-        return np.nan
-    return float(brentq(lambda gain: np.log(_independent_lesions(gain, share, z_alpha, z_power) / alone), 1e-9, 1.0))
+
+    def excess(gain):
+        return np.log(_independent_lesions(gain, margin, share, z_alpha, z_power) / alone)
+
+    return float(brentq(excess, margin + 1e-9, 1.0)) if excess(1.0) <= 0 else np.nan
 
 
 def _checked(discordant_share, alpha, power):
@@ -71,9 +78,9 @@ def _checked(discordant_share, alpha, power):
     return discordant_share, norm.ppf(1 - alpha / 2), norm.ppf(power)
 
 
-def _independent_lesions(gain, share, z_alpha, z_power):
+def _independent_lesions(gain, margin, share, z_alpha, z_power):
     share = share if np.isnan(share) else max(share, gain)
-    return ((z_alpha * np.sqrt(share) + z_power * np.sqrt(share - gain**2)) / gain) ** 2
+    return ((z_alpha * np.sqrt(share - margin**2) + z_power * np.sqrt(share - gain**2)) / (gain - margin)) ** 2
 
 
 def seed_changes(new, old):

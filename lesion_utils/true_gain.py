@@ -14,15 +14,14 @@ from .scores import mean_interval, proportion_row, result_row
 class TrueValue:
     """A mean over models and fresh lesions with its 95 % interval over both, and what each contributes to its variance.
 
-    ``seed_variance`` is the variance that one seed would have alone, ``patient_variance`` that of infinitely many seeds;
-    ``from_seeds`` says whether the first was measured between seeds, or, with one seed, between its folds.
+    ``model_variance`` is the variance between single models, ``patient_variance`` that of infinitely many models.
     """
 
     value: float
     interval: tuple
-    seed_variance: float
+    model_variance: float
     patient_variance: float
-    from_seeds: bool
+    models_per_seed: int
 
     @property
     def half_width(self):
@@ -54,9 +53,8 @@ def true_value(values, patient, seeds, *, draws, seed):
     Returns
     -------
     TrueValue
-        Its interval is over patients and models (:func:`paired.over_models`). The variance of one seed is that between the means
-        of the seeds; with one seed, that between its models divided by their number, as if they were independent. The variance of
-        patients is that of a mean of clusters of unequal size.
+        Its interval is over patients and models (:func:`paired.over_models`). The variance of patients is that of a mean of
+        clusters of unequal size.
     """
     parts, (sums, sizes) = components(values, patient, seeds), patient_sums(np.mean(values, axis=0, keepdims=True), patient)
     interval = mean_interval(sums[0], sizes, draws=draws, seed=seed)
@@ -65,30 +63,26 @@ def true_value(values, patient, seeds, *, draws, seed):
 
 def components(values, patient, seeds):
     """Return all of a :class:`TrueValue` but its interval, by name; arguments as in :func:`true_value`."""
-    values, seeds = np.asarray(values, float), np.asarray(seeds)
-    by_model, mean = values.mean(axis=1), values.mean()
-    several = np.unique(seeds)
-    by_seed = np.array([by_model[seeds == one].mean() for one in several])
-    if len(several) > 1:
-        seed_variance = by_seed.var(ddof=1)
-    else:
-        seed_variance = by_model.var(ddof=1) / len(by_model) if len(by_model) > 1 else np.nan
+    values = np.asarray(values, float)
+    mean, models = values.mean(), len(values)
+    model_variance = values.mean(axis=1).var(ddof=1) if models > 1 else np.nan
     sums, sizes = patient_sums(values.mean(axis=0, keepdims=True), patient)
     rest, people = sums[0] - mean * sizes, len(sizes)
     patient_variance = people / (people - 1) * (rest**2).sum() / sizes.sum() ** 2
     return {
         "value": float(mean),
-        "seed_variance": float(seed_variance),
+        "model_variance": float(model_variance),
         "patient_variance": float(patient_variance),
-        "from_seeds": len(several) > 1,
+        "models_per_seed": models // len(np.unique(seeds)),
     }
 
 
-def seeds_needed(seed_variance, patient_variance, half_width=0.01):
+def seeds_needed(model_variance, patient_variance, models_per_seed, half_width=0.01):
     """Return how many seeds an interval of a wanted half-width needs, with as many fresh lesions as there are.
 
-    The smallest S of 2 or more with t^2 v_s / S + z^2 v_p <= h^2, where v_s is the variance of one seed, v_p that of patients, h
-    the half-width, z the normal and t Student's quantile of 97.5 % with S - 1 degrees of freedom.
+    The smallest S with t^2 v_m / m + z^2 v_p <= h^2, the interval's own rule (:func:`paired.over_models`), where m is the number
+    of models of S seeds, 2 or more, v_m the variance between models, v_p that of patients, h the half-width, z the normal and t
+    Student's quantile of 97.5 % with m - 1 degrees of freedom.
 
     Returns
     -------
@@ -97,14 +91,15 @@ def seeds_needed(seed_variance, patient_variance, half_width=0.01):
     """
     z = norm.ppf(0.975)
     left = half_width**2 - z**2 * patient_variance
-    if np.isnan(seed_variance) or np.isnan(left):
+    if np.isnan(model_variance) or np.isnan(left):
         return np.nan
     if left <= 0:
         return np.inf
     # With t in place of z a few more are needed, never fewer.
-    enough = max(2, int(z**2 * seed_variance / left))
-    candidates = np.arange(enough, enough + 20)
-    return float(candidates[student.ppf(0.975, candidates - 1) ** 2 * seed_variance / candidates <= left][0])
+    enough = max(1 if models_per_seed > 1 else 2, int(z**2 * model_variance / left / models_per_seed))
+    seeds = np.arange(enough, enough + 20)
+    models = seeds * models_per_seed
+    return float(seeds[student.ppf(0.975, models - 1) ** 2 * model_variance / models <= left][0])
 
 
 def rows_of(arm, correct, difference, truth, gain, names):
@@ -131,7 +126,7 @@ def rows_of(arm, correct, difference, truth, gain, names):
         return rows
     rows.append(result_row("accuracy_difference", gain.value, gain.interval, n, **pooled))
     rows.append(result_row("half_width", gain.half_width, n=n, **pooled))
-    needed = seeds_needed(gain.seed_variance, gain.patient_variance)
+    needed = seeds_needed(gain.model_variance, gain.patient_variance, gain.models_per_seed)
     rows.append(result_row("seeds_for_one_point", needed if np.isfinite(needed) else np.nan, n=n, **pooled))
     for (seed, fold), own in zip(names, difference, strict=True):
         rows.append(result_row("accuracy_difference", own.mean(), n=n, seed=seed, fold=fold, **where))

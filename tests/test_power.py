@@ -34,6 +34,21 @@ def test_smallest_gain_is_the_inverse_and_moves_the_right_way():
     assert power.smallest_detectable_gain(0.1, 182) < base < power.smallest_detectable_gain(0.2, 182, power=0.9)
 
 
+def test_a_margin_asks_for_more_lesions_and_has_the_power_in_a_simulation():
+    """To show that 5 points exceed 1 takes about (5 / 4)^2 as many as to show that they are not 0."""
+    rng, margin, gain, share = np.random.default_rng(0), 0.01, 0.05, 0.15
+    lesions = round(power.lesions_needed(gain, share, margin=margin))
+    assert lesions / power.lesions_needed(gain, share) == pytest.approx((5 / 4) ** 2, rel=0.01)
+    gained = rng.binomial(lesions, (share + gain) / 2, 40000)
+    lost = rng.binomial(lesions - gained, (share - gain) / 2 / (1 - (share + gain) / 2))
+    mean, moved = (gained - lost) / lesions, (gained + lost) / lesions
+    shown = mean - norm.ppf(0.975) * np.sqrt((moved - mean**2) / lesions) > margin
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.02)
+    assert power.smallest_detectable_gain(share, lesions, margin=margin) == pytest.approx(gain, abs=1e-4)
+    with pytest.raises(ValueError, match="no number of lesions"):
+        power.lesions_needed(0.03, 0.2, margin=0.03)
+
+
 def test_a_gain_moves_at_least_as_many_lesions():
     assert power.lesions_needed(0.03, 0.0) == power.lesions_needed(0.03, 0.03) < power.lesions_needed(0.03, 0.1)
     nothing_discordant = power.smallest_detectable_gain(0.0, 182)
@@ -78,12 +93,16 @@ def test_discordant_share_is_a_mean_over_seeds():
 
 
 def test_rows_count_a_design_effect_below_one_as_one():
-    question = {"gain": 0.03, "draws": 500, "seed": 0, **LEVELS}
+    question = {"gain": 0.03, "margin": 0.01, "draws": 500, "seed": 0, **LEVELS}
     opposed = np.tile([1, -1], 60)  # a patient's two lesions cancel, so that patients differ less than lesions do
     rows = comparison_rows.power_rows(*two_arms(opposed, np.repeat(np.arange(60), 2)), **question)
     values = {row["metric"]: row["value"] for row in rows}
     assert values["design_effect"] < 0.01 and values["discordant_share"] == 1
     assert values["lesions_needed"] == pytest.approx(power.lesions_needed(0.03, 1.0))
+    assert values["lesions_needed_beyond_margin"] == pytest.approx(power.lesions_needed(0.03, 1.0, margin=0.01))
+    assert values["smallest_gain_beyond_margin"] > values["smallest_gain"]
+    too_small = comparison_rows.power_rows(*two_arms(opposed, np.arange(120)), **question | {"margin": 0.05})
+    assert np.isnan({row["metric"]: row["value"] for row in too_small}["lesions_needed_beyond_margin"])
     same = comparison_rows.power_rows(*two_arms(np.zeros(50), np.arange(50)), **question)
     values = {row["metric"]: row["value"] for row in same}
     assert np.isnan(values["design_effect"]) and values["lesions_needed"] == pytest.approx(power.lesions_needed(0.03, 0.0))

@@ -192,7 +192,7 @@ def test_the_interval_has_the_variance_of_models_by_students_t_and_that_of_patie
 def test_one_model_leaves_the_patients_alone():
     values, patient = crossed(5, 200, 0, 0.4)
     found = true_gain.true_value(values[:1], patient, [0], draws=3000, seed=0)
-    assert np.ptp(found.interval) / 2 == pytest.approx(1.96 * 0.4 / np.sqrt(200), rel=0.09) and np.isnan(found.seed_variance)
+    assert np.ptp(found.interval) / 2 == pytest.approx(1.96 * 0.4 / np.sqrt(200), rel=0.09) and np.isnan(found.model_variance)
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says_with_three_models():
@@ -208,11 +208,10 @@ def test_the_interval_holds_the_truth_as_often_as_it_says_with_three_models():
 def test_components_of_variance_of_planted_effects():
     values, patient = crossed(6, 200, 0.03, 0.4, lesions=2)
     one = true_gain.true_value(values, patient, [0] * 6, draws=500, seed=0)
-    assert one.value == pytest.approx(0.05) and not one.from_seeds
-    assert one.seed_variance == pytest.approx(0.03**2 / 6) and one.patient_variance == pytest.approx(0.4**2 / 200)
+    assert one.value == pytest.approx(0.05) and one.models_per_seed == 6
+    assert one.model_variance == pytest.approx(0.03**2) and one.patient_variance == pytest.approx(0.4**2 / 200)
     two = true_gain.true_value(values, patient, [0, 0, 0, 1, 1, 1], draws=500, seed=0)
-    means = values.mean(axis=1).reshape(2, 3).mean(axis=1)
-    assert two.from_seeds and two.seed_variance == pytest.approx(means.var(ddof=1))
+    assert two.models_per_seed == 3 and two.model_variance == one.model_variance
     assert one.half_width == pytest.approx((one.interval[1] - one.interval[0]) / 2)
 
 
@@ -222,17 +221,28 @@ def test_sums_of_patients_whose_lesions_lie_apart():
 
 
 def test_seeds_for_a_wanted_half_width():
-    for seed_variance, patient_variance in [(1e-3, 0), (1e-4, 1e-5), (5e-3, 2e-5), (1e-6, 0)]:
-        needed = int(true_gain.seeds_needed(seed_variance, patient_variance))
+    for model_variance, patient_variance, folds in [(1e-3, 0, 1), (1e-4, 1e-5, 3), (5e-3, 2e-5, 3), (1e-6, 0, 1), (1e-6, 0, 3)]:
+        needed = int(true_gain.seeds_needed(model_variance, patient_variance, folds))
 
-        def width(seeds, own=seed_variance, others=patient_variance):
-            return np.sqrt(t.ppf(0.975, seeds - 1) ** 2 * own / seeds + norm.ppf(0.975) ** 2 * others)
+        def width(seeds, own=model_variance, others=patient_variance, folds=folds):
+            models = seeds * folds
+            return np.sqrt(t.ppf(0.975, models - 1) ** 2 * own / models + norm.ppf(0.975) ** 2 * others)
 
-        assert width(needed) <= 0.01 and (needed == 2 or width(needed - 1) > 0.01)
+        assert width(needed) <= 0.01 and (needed * folds <= max(2, folds) or width(needed - 1) > 0.01)
     # 1.96^2 * 0.01 / 0.01^2 = 384.1: with many seeds Student's quantile is nearly the normal one.
-    assert true_gain.seeds_needed(0.01, 0) == pytest.approx(386, abs=1)
-    assert true_gain.seeds_needed(1e-4, 1e-4) == np.inf, "1.96 sqrt(1e-4) is above 0.01, whatever the seeds"
-    assert np.isnan(true_gain.seeds_needed(np.nan, 0))
+    assert true_gain.seeds_needed(0.01, 0, 1) == pytest.approx(386, abs=1)
+    assert true_gain.seeds_needed(1e-4, 1e-4, 3) == np.inf, "1.96 sqrt(1e-4) is above 0.01, whatever the seeds"
+    assert np.isnan(true_gain.seeds_needed(np.nan, 0, 3))
+
+
+def test_a_run_that_reaches_a_half_width_is_not_told_to_take_more_seeds():
+    """The forecast follows the interval's own rule: the networks of all seeds and folds count."""
+    for spread in (0.002, 0.008, 0.02):
+        values, patient = crossed(9, 4000, spread, 0.15)
+        gain = true_gain.true_value(values, patient, np.repeat([0, 1, 2], 3), draws=2000, seed=0)
+        at_now = true_gain.seeds_needed(gain.model_variance, gain.patient_variance, 3, half_width=1.05 * gain.half_width)
+        fewer = true_gain.seeds_needed(gain.model_variance, gain.patient_variance, 3, half_width=0.95 * gain.half_width)
+        assert at_now <= 3 <= fewer, spread
 
 
 def test_rows_of_the_true_gain():
@@ -245,7 +255,7 @@ def test_rows_of_the_true_gain():
     assert set(table["table"]) == {"truth"} and set(table["test_set"]) == {"fresh"} and set(table["n"]) == {50}
     pooled = table[table["seed"] == "all"].set_index("metric")["value"]
     assert pooled["accuracy"] == pytest.approx(correct.mean()) and pooled["accuracy_difference"] == pytest.approx(0.05)
-    assert pooled["half_width"] == gain.half_width and pooled["seeds_for_one_point"] >= 2
+    assert pooled["half_width"] == gain.half_width and pooled["seeds_for_one_point"] >= 1
     only = scores.results_frame(true_gain.rows_of("classic", correct, None, accuracy, None, names))
     assert set(only["metric"]) == {"accuracy"} and len(only) == 4
     few = true_gain.true_value(10 * difference, patient, [0, 0, 0], draws=200, seed=0)
@@ -313,7 +323,7 @@ def test_the_interval_over_cohorts_is_students_with_the_patients_share():
     values, patient = crossed(4, 300, 0.03, 0.2)
     gain = further_cohorts.gain_over_cohorts(values, patient)
     half = np.hypot(t.ppf(0.975, 3) * 0.03 / 2, norm.ppf(0.975) * 0.2 / np.sqrt(300))
-    assert gain.value == pytest.approx(0.05) and gain.from_seeds
+    assert gain.value == pytest.approx(0.05) and gain.models_per_seed == 1
     assert gain.interval == pytest.approx((0.05 - half, 0.05 + half), abs=1e-6)
     hits = 0
     for _ in range(400):
