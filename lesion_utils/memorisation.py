@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 from scipy.stats import beta
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from .errors import DataError, SettingsError
+from .paired import over_models
 from .rois import lesion_geometry, sampling_matrices, warp
-from .scores import proportion_row, result_row
+from .scores import result_row, wilson
 
 #: Images whose distances to all views are held in memory at once.
 CHUNK = 1024
@@ -189,8 +191,10 @@ def memorisation_rows(judged, *, classes, seed):
     -------
     list of dict
         ``near_copies`` of arm ``real`` is the share expected without memorisation, j / (n + 1), with the 95 % range that so few
-        real ROIs leave open (a beta distribution); all other shares have Wilson intervals. Real ROIs of the independent test set
-        are asked in every fold and count once.
+        real ROIs leave open (a beta distribution); all other shares have Wilson's intervals, widened by the spread between folds
+        and classes (:func:`paired.over_models`), because the ROIs of one GAN are alike. ``near_copies_excess`` is the share minus
+        that with exchanged parts, with Newcombe's interval, widened likewise. Real ROIs of the independent test set are asked in
+        every fold and count once.
     """
     rows = []
     folds = [("all", judged), *judged.groupby("fold")]
@@ -206,11 +210,25 @@ def memorisation_rows(judged, *, classes, seed):
                     total, places = total / times, (total["n"] + len(group)) / times  # one place more than ROIs a threshold
                     interval = tuple(beta.ppf([0.025, 0.975], total["rank"], places - total["rank"]).tolist())
                     rows.append(result_row("near_copies", total["rank"] / places, interval, total["n"], **where))
-                else:
-                    rows.append(proportion_row("near_copies", total["near_copies"], total["n"], **where))
-                    rows.append(proportion_row("near_copies_swapped", total["near_copies_swapped"], total["n"], **where))
-                rows.append(proportion_row("nearer_to_training", total["nearer_to_training"], total["n"], **where))
+                    near = int(total["nearer_to_training"]), total["n"]
+                    rows.append(result_row("nearer_to_training", near[0] / near[1], wilson(*near), total["n"], **where))
+                    continue
+                for metric in ("near_copies", "near_copies_swapped", "nearer_to_training"):
+                    interval = wilson(total[metric], total["n"])
+                    rows.append(
+                        _widened_row(metric, total[metric] / total["n"], interval, group[metric] / group["n"], group, where)
+                    )
+                found, swapped = total["near_copies"], total["near_copies_swapped"]
+                interval = confint_proportions_2indep(found, total["n"], swapped, total["n"], method="newcomb")
+                by_gan = (group["near_copies"] - group["near_copies_swapped"]) / group["n"]
+                excess = (found - swapped) / total["n"]
+                rows.append(_widened_row("near_copies_excess", excess, interval, by_gan, group, where))
     return rows
+
+
+def _widened_row(metric, value, interval, by_gan, group, where):
+    low, high = np.clip(over_models(interval, value, by_gan), -1.0 if metric == "near_copies_excess" else 0.0, 1.0)
+    return result_row(metric, value, (float(low), float(high)), group["n"].sum(), **where)
 
 
 def memorisation_sentence(rows, gan, label="all"):
@@ -228,10 +246,13 @@ def memorisation_sentence(rows, gan, label="all"):
     own = rows[(rows["fold"] == "all") & (rows["label"] == label)].set_index(["arm", "metric"])
     share, chance = own.loc[(gan, "near_copies")], own.loc[("real", "near_copies")]
     control, swapped = own.loc[("classic", "near_copies")], own.loc[(gan, "near_copies_swapped")]
-    if share["ci_low"] > max(chance["ci_high"], swapped["ci_high"]):
+    above_swapped = own.loc[(gan, "near_copies_excess"), "ci_low"] > 0
+    if above_swapped and share["ci_low"] > chance["ci_high"]:
         meaning = "More than chance explains: copies, or smooth training ROIs that lie near to many; the pairs below tell which"
     elif share["ci_high"] >= control["ci_low"]:
         meaning = "This cannot tell: the search would hardly find copies if there were some"
+    elif above_swapped:
+        meaning = "More than with exchanged parts; too few real ROIs to say whether chance explains it: look at the pairs below"
     elif share["value"] > chance["ci_high"]:
         meaning = "More than expected, yet chance cannot be ruled out: look at the pairs below"
     else:
