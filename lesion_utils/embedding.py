@@ -291,10 +291,11 @@ def difference_sentence(difference, metric):
         change = f"{value} points (95 % interval {low_text} to {high_text})"
     else:
         change = f"{difference.value:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
+    chance = "whether the synthetic ROIs or the chance of training did that, one pair of networks a fold cannot tell"
     if low > 0:
-        meaning = "the classes lie further apart with synthetic ROIs in the training"
+        meaning = f"the classes lie further apart in these networks; {chance}"
     elif high < 0:
-        meaning = "the classes lie closer together with synthetic ROIs in the training"
+        meaning = f"the classes lie closer together in these networks; {chance}"
     else:
         meaning = "zero lies inside the interval, so this run cannot tell whether synthetic ROIs separate the classes better"
     names = {"silhouette": "silhouette", "knn_accuracy": "k-NN accuracy"}

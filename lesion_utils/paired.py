@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from .scores import mean_interval
+from .scores import drawn_patients, mean_interval
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,45 @@ def paired_difference(new, old, *, draws, seed):
     """
     both = paired_changes(new, old)
     found = patient_mean(both, "change", draws=draws, seed=seed)
-    models = both.groupby(["seed", "fold"])
-    if (models["lesion_id"].nunique() < found.lesions).any():
-        models = both.groupby("seed")
-    interval = over_models(found.interval, found.value, models["change"].mean())
+    interval = over_models(found.interval, found.value, both.groupby(_model(both))["change"].mean())
     return Difference(found.value, interval, found.lesions)
+
+
+def balanced_difference(new, old, *, draws, seed):
+    """Compare two arms lesion by lesion: balanced accuracy, the mean sensitivity of the classes, of ``new`` minus ``old``.
+
+    Where nearly all lesions are of one class, accuracy says how often that class is answered; here every class counts alike.
+
+    Parameters
+    ----------
+    new, old, draws, seed
+        As of :func:`paired_difference`.
+
+    Returns
+    -------
+    Difference
+        Its interval is over patients and models, as that of :func:`paired_difference`. Resamplings without a class are left out.
+    """
+    both = paired_changes(new, old)
+    classes, label = np.unique(both["true_new"], return_inverse=True)
+    patients, patient = np.unique(both["patient_id"], return_inverse=True)
+    sums, sizes = np.zeros((2, len(patients), len(classes)))
+    np.add.at(sums, (patient, label), both["change"])
+    np.add.at(sizes, (patient, label), 1)
+    value = float((sums.sum(axis=0) / sizes.sum(axis=0)).mean())
+    drawn = drawn_patients(len(patients), draws, seed)
+    asked = drawn @ sizes
+    changed = np.divide(drawn @ sums, asked, out=np.full(asked.shape, np.nan), where=asked > 0)
+    low, high = np.nanquantile(changed.mean(axis=1), [0.025, 0.975])
+    model = _model(both)
+    by_model = both.groupby([*model, "true_new"])["change"].mean().groupby(level=list(range(len(model)))).mean()
+    return Difference(value, over_models((float(low), float(high)), value, by_model), int(both["lesion_id"].nunique()))
+
+
+def _model(both):
+    """Return the columns that tell models apart: a seed's folds are one where none of them predicts all lesions."""
+    lesions = both.groupby(["seed", "fold"])["lesion_id"].nunique()
+    return ["seed"] if (lesions < both["lesion_id"].nunique()).any() else ["seed", "fold"]
 
 
 def over_models(interval, value, by_model):

@@ -150,7 +150,11 @@ def _methods(s, f, theirs):
     if s.like_paper:
         printed = max(ours, key=lambda arm: theirs.loc[arm, "sensitivity"])
         said += "; the paper has the same best" if best == printed else f"; of these the paper's best is {ARM_NAMES[printed]}"
-    overlap = "overlap, so the order may be chance" if ours[best].overlaps(ours[last]) else "do not overlap"
+    overlap = (
+        "overlap, which decides nothing where the same lesions are tested"
+        if ours[best].overlaps(ours[last])
+        else "do not overlap"
+    )
     return f"{said}; our intervals of the first and the last {overlap}{absent}."
 
 
@@ -266,9 +270,11 @@ def _maps(s):
             "This run has no pair of networks to compare; the paper sees better separation with synthetic ROIs in its pictures."
         )
     low, high = found[0].interval
-    meaning = (
-        "further apart" if low > 0 else "closer together" if high < 0 else "neither measurably further apart nor closer together"
-    )
+    meaning = "neither measurably further apart nor closer together"
+    if low > 0 or high < 0:
+        meaning = (
+            f"{'further apart' if low > 0 else 'closer together'} in these networks, which may be the chance of their training"
+        )
     change = f"{found[0].value:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
     return (
         f"With synthetic ROIs the silhouette in feature space changes by {change}: the classes lie {meaning}; "
