@@ -14,8 +14,8 @@ class BetterWork:
     ----------
     steps, units : int
         Of the training of GANs: on inner folds once for each kind of training among the variants, then once for each test fold.
-    networks : int
-        That are kept of them: generator, average and discriminator at each saved epoch.
+    generators, discriminators : int
+        That are kept of them: generator, its average and the discriminator at each saved epoch, and the last discriminator.
     cnn_images, cnn_units : int
         Training images, counted as often as they pass through the network, and trainings of the CNN.
     drawn : int
@@ -24,7 +24,8 @@ class BetterWork:
 
     steps: int
     units: int
-    networks: int
+    generators: int
+    discriminators: int
     cnn_images: int
     cnn_units: int
     drawn: int
@@ -76,7 +77,8 @@ def count_better(own, group, *, folds, classes, optimum):
     return BetterWork(
         steps=seeds * own["gan_epochs"] * (folds * outer_steps + len(kinds) * pairs * inner_steps),
         units=units,
-        networks=3 * units * saved,
+        generators=2 * units * saved,
+        discriminators=units * (saved + 1),
         cnn_images=round(seeds * own["epochs"] * (inner_images + folds * group(optimum, max(amounts)))),
         cnn_units=seeds * (folds + pairs * len(tried)),
         drawn=round(seeds * drawn),

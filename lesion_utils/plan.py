@@ -44,6 +44,7 @@ class Rates:
     sample: float
     checkpoint_bytes: int
     generator_bytes: int
+    discriminator_bytes: int
     classifier_bytes: int
     step_operations: int
     acgan_step_operations: int
@@ -67,7 +68,8 @@ def measure(parameters, classes):
         )
     )
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint, generator, classifier = (Path(folder) / name for name in ("a.npz", "b.keras", "c.keras"))
+        checkpoint = Path(folder) / "a.npz"
+        generator, discriminator, classifier = (Path(folder) / f"{letter}.keras" for letter in "bcd")
         sizes = (cnn["cnn_width"], cnn["batch_size"], resolve_precision(cnn["precision"]))
         judge_sizes = (gan["judge_width"], gan["judge_batch_size"], resolve_precision(gan["precision"]))
         trained, classic = _seconds_per_image(classes, *sizes)
@@ -78,7 +80,8 @@ def measure(parameters, classes):
         noise = np.zeros((64, dcgan.generator.input_shape[1]), np.float32)
         sample = _seconds(lambda: steps.infer(dcgan.generator, noise)) / len(noise)
         saving = _seconds(lambda: dcgan.generator.save(generator), least=0)
-        sizes = [path.stat().st_size for path in (checkpoint, generator, classifier)]
+        conditional.discriminator.save(discriminator)
+        sizes = [path.stat().st_size for path in (checkpoint, generator, discriminator, classifier)]
     if parameters["01_data"]["data"]:
         lesion = READ_SECONDS
     else:
@@ -161,7 +164,7 @@ def forecast(parameters, cores=None, parts=False):
 
 
 def _lines(parameters, lesions, work, rates, cores, load, notebooks):
-    cnn, gan, acgan = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan"))
+    cnn, gan = (parameters[name] for name in ("05_classification", "03_dcgan"))
     better = work.better
     everything = sum(lesions.cohort) + lesions.extra + lesions.test
     lesion_words = "reading lesions" if parameters["01_data"]["data"] else "simulating lesions"
@@ -169,7 +172,7 @@ def _lines(parameters, lesions, work, rates, cores, load, notebooks):
     fixed = (notebooks * NOTEBOOK_SECONDS + RENDER_SECONDS) / notebooks
     folds = parameters["01_data"]["folds"]
     textures = len(parameters["07_texture_baselines"]["seeds"]) * folds * (sum(lesions.cohort) + lesions.test)
-    generators = work.gan_units * gan["saved_epochs"] + work.acgan_units * acgan["saved_epochs"] + better.networks
+    generators, discriminators = work.generators + better.generators, work.discriminators + better.discriminators
     parts = [
         (lesion_words, everything + work.fresh_lesions, "lesions", rates.lesion, rate_words),
         (f"CNN, {work.classic_units} trainings on classic groups", work.classic_images, "images", rates.classic, None),
@@ -182,7 +185,7 @@ def _lines(parameters, lesions, work, rates, cores, load, notebooks):
         (f"DCGAN, {work.gan_units} trainings", work.gan_steps, "steps", rates.step, None),
         (f"ACGAN, {work.acgan_units} trainings", work.acgan_steps, "steps", rates.acgan_step, None),
         (f"better GANs, {better.units} trainings", better.steps, "steps", rates.acgan_step, None),
-        ("saving networks of GANs", generators, "files", rates.saving, None),
+        ("saving networks of GANs", generators + discriminators, "files", rates.saving, None),
         ("drawing synthetic ROIs", work.samples + better.drawn, "images", rates.sample, None),
         ("texture baselines", textures, "lesions", TEXTURE_SECONDS, "assumed"),
         ("notebooks' start, figures, rendering", notebooks, "notebooks", fixed, "assumed"),
@@ -192,7 +195,8 @@ def _lines(parameters, lesions, work, rates, cores, load, notebooks):
     kept = work.kept_units + len(parameters["14_better_gans"]["seeds"]) * folds
     disk = [
         (f"cohort, {everything:,} lesions", everything * LESION_BYTES),
-        (f"{generators} saved networks of GANs", generators * rates.generator_bytes),
+        (f"{generators} generators of GANs", generators * rates.generator_bytes),
+        (f"{discriminators} discriminators of GANs", discriminators * rates.discriminator_bytes),
         ("rolling checkpoint, while a GAN trains", rates.checkpoint_bytes),
         (f"{work.samples:,} synthetic ROIs", work.samples * SYNTHETIC_BYTES),
         (f"{kept} saved CNNs", kept * rates.classifier_bytes),

@@ -46,6 +46,9 @@ class Work:
         Trained classifiers.
     kept_units : int
         Classifiers whose networks stay on the disk: those of 05_classification that are no inner ones.
+    generators, discriminators : int
+        Networks of DCGANs and ACGANs that stay on the disk: a generator of each saved epoch (on further cohorts, of the last),
+        and the ACGANs' last discriminators.
     gan_steps, gan_units : int
         Of DCGAN training, on further cohorts too.
     acgan_steps, acgan_units : int
@@ -72,6 +75,8 @@ class Work:
     truth_units: int
     judge_units: int
     kept_units: int
+    generators: int
+    discriminators: int
     gan_steps: int
     gan_units: int
     acgan_steps: int
@@ -141,6 +146,7 @@ def count_work(parameters, lesions):
     lesions : Lesions
     """
     from .controls import ARMS
+    from .gan_training import saved_epoch_numbers
     from .sampling import epochs_to_draw
 
     cnn, gan, acgan, control = (parameters[name] for name in ("05_classification", "03_dcgan", "04_acgan", "11_controls"))
@@ -193,6 +199,7 @@ def count_work(parameters, lesions):
     # Each further cohort trains a DCGAN a class and the CNN twice; the last epoch and the largest amount are assumed.
     further = truth["cohorts"] if simulated and "dcgan" in cnn["arms"] else 0
     largest = max(cnn["added_per_class"], default=0)
+    dcgan_epochs, acgan_epochs = (len(saved_epoch_numbers(own["epochs"], own["saved_epochs"])) for own in (gan, acgan))
     further_images = [group(amount) * number / cohort for number in lesions.cohort]
     return Work(
         classic_images=round(classic_images),
@@ -207,6 +214,8 @@ def count_work(parameters, lesions):
         truth_units=models + 2 * further,
         judge_units=judges,
         kept_units=len(cnn["seeds"]) * folds * (len(classic_groups) + added_arms * len(added_groups)),
+        generators=dcgan.units * len(chosen) * dcgan_epochs + acgan_work.units * acgan_epochs + further * classes,
+        discriminators=acgan_work.units,
         gan_steps=sum(dcgan.steps(number) for number in images)
         + further * gan["epochs"] * sum(_steps(number, gan["batch_size"]) for number in further_images),
         gan_units=dcgan.units * len(chosen) + further * classes,

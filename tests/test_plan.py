@@ -56,6 +56,7 @@ def test_work_of_the_paper_counted_by_hand():
     # Of five epochs, 4,000 a class of three outer, and 2,000 of both orders of three inner networks.
     assert work.samples == 2 * 5 * 3 * (3 * 4000 + 6 * 2000)
     assert (work.gan_units, work.acgan_units) == (18, 6)
+    assert (work.generators, work.discriminators) == (18 * 5 + 6 * 5, 6), "and the ACGANs' last discriminators"
     assert (work.classic_units, work.added_units, work.control_units, work.judge_units) == (54, 2 * 54 + 2 * 12, 18, 3)
     assert work.kept_units == 27 + 3 * 18
 
@@ -64,6 +65,7 @@ def test_work_of_further_cohorts_counted_by_hand():
     alone, work = (count_work(parameters(n13__cohorts=cohorts), PAPER_LESIONS) for cohorts in (0, 8))
     assert work.gan_steps - alone.gan_steps == 8 * 70 * (1491 // 64 + 1800 // 64 + 1829 // 64)
     assert (work.gan_units - alone.gan_units, work.truth_units - alone.truth_units) == (24, 16)
+    assert work.generators - alone.generators == 24, "of each the last epoch alone"
     # The CNN without synthetic ROIs, and with 4,000 a class.
     assert work.truth_images - alone.truth_images == round(8 * 150 * (2 * (2 * 182 / 3 + 5000) + 12_000))
     assert work.samples - alone.samples == 8 * 3 * 4000 and work.fresh_lesions - alone.fresh_lesions == 8 * 182
@@ -75,7 +77,7 @@ def test_work_of_the_better_gans_counted_by_hand():
     better = count_work(parameters(), PAPER_LESIONS).better
     group = 2 * 182 / 3 + 5000
     # Six kinds of training on three pairs of folds, then one on each of three folds.
-    assert (better.units, better.networks) == (21, 3 * 21 * 2)
+    assert (better.units, better.generators, better.discriminators) == (21, 2 * 21 * 2, 21 * (2 + 1))
     assert better.steps == 50 * (3 * (5121 // 64) + 18 * (2560 // 64)) == 48_000
     # Nine variants at two epochs with 2,000 a class, then five other amounts, each on three pairs; three folds at the largest.
     inner = 18 * (group + 6000) + 5 * group + 3 * (100 + 500 + 1000 + 3000 + 4000)
@@ -198,12 +200,28 @@ def test_measuring_trains_at_the_runs_own_sizes():
     assert rates.classifier_bytes == pytest.approx(4 * 1_273_347, rel=0.1)
     weights = [networks.generator(width=16).count_params(), networks.discriminator(width=4).count_params()]
     assert rates.generator_bytes == pytest.approx(4 * weights[0], abs=1e5), "and a description of the network"
+    asked = networks.auxiliary_discriminator(3, width=4).count_params()
+    assert rates.discriminator_bytes == pytest.approx(4 * asked, abs=1e5)
     assert rates.checkpoint_bytes == pytest.approx(3 * 4 * sum(weights), rel=0.5), "and Adam's two moments"
 
 
 def test_forecast_multiplies_work_by_rates_and_adds_up(monkeypatch, capsys):
     rates = Rates(
-        0.5, 0.001, 0.002, 1.5, 2.0, 0.1, 0.01, 300_000_000, 80_000_000, 5_000_000, 3 * 10**11, 2 * 10**11, 10**8, 10**7
+        0.5,
+        0.001,
+        0.002,
+        1.5,
+        2.0,
+        0.1,
+        0.01,
+        300_000_000,
+        80_000_000,
+        20_000_000,
+        5_000_000,
+        3 * 10**11,
+        2 * 10**11,
+        10**8,
+        10**7,
     )
     monkeypatch.setattr(plan, "measure", lambda *_: rates)
     text = plan.forecast(parameters(), cores=2)
@@ -214,11 +232,12 @@ def test_forecast_multiplies_work_by_rates_and_adds_up(monkeypatch, capsys):
     better = count_work(parameters(), PAPER_LESIONS).better
     assert times["better GANs, 21 trainings"] == f"{48_000 * 2 / 2 / 3600:.1f} h"
     trainings += better.cnn_images * 0.001 + 48_000 * 2
-    seconds = (1160 + 10_000) * 0.5 + trainings / 2 + (1560 + 21 * 50) * 0.1 + 7200 + better.drawn * 0.01 + 540 + 3 * 1082 * 0.04
+    seconds = (1160 + 10_000) * 0.5 + trainings / 2 + (204 + 69) * 0.1 + 7200 + better.drawn * 0.01 + 540 + 3 * 1082 * 0.04
     fixed = plan.NOTEBOOK_RUNS * plan.NOTEBOOK_SECONDS + plan.RENDER_SECONDS
     assert times["in all"] == plan.duration(seconds + fixed) == f"{(seconds + fixed) / 86_400:.1f} days"
     sizes = {name: float(size.replace(",", "")) for name, size in re.findall(r"^(\S.*?)  +([\d,]+) MB$", text, re.MULTILINE)}
-    assert sizes["246 saved networks of GANs"] == 246 * 80 and sizes["rolling checkpoint, while a GAN trains"] == 300
+    assert sizes["204 generators of GANs"] == 204 * 80 and sizes["69 discriminators of GANs"] == 69 * 20
+    assert sizes["rolling checkpoint, while a GAN trains"] == 300
     total = sizes.pop("in all")
     assert total == pytest.approx(sum(sizes.values()), abs=len(sizes))
     gans = 24_780 * 0.3 + (18_000 + 48_000) * 0.2
