@@ -155,7 +155,7 @@ rule tsne:
 
 
 rule texture_baselines:
-    input: source("07_texture_baselines", "texture", "texture_figures", "words", "svm", *BASE, *NETS), "parameters/07_texture_baselines.yml", rules.classification.output
+    input: source("07_texture_baselines", "texture", "texture_figures", "words", "svm", "paper", *BASE, *NETS), "parameters/07_texture_baselines.yml", rules.classification.output
     output: "book/notebooks/07_texture_baselines.ipynb", "results/07_texture_baselines.csv", "predictions/07_texture_baselines.csv"
     threads: HALF
     benchmark: "benchmarks/texture_baselines.tsv"

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 
 import nbformat
 import numpy as np
+import pandas as pd
 import papermill
 import pytest
 import yaml
 from conftest import random_rois
 
-from lesion_utils import settings
+from lesion_utils import scores, settings
 from lesion_utils.errors import DataError
 
 NOTEBOOKS = settings.notebooks()
@@ -184,3 +185,22 @@ def test_classification_refuses_fewer_synthetic_rois_than_asked_and_says_which_e
     assert names["amounts_of"]("dcgan") == [5, 10, 20]
     assert names["amounts_of"]("classic_extra_real") == [5, 10]
     assert "The extra cases give 10 images a class" in capsys.readouterr().out
+
+
+def test_table_of_texture_methods_has_the_networks_arms_where_the_inner_folds_chose_their_amounts(tmp_path):
+    (cell,) = [cell.source for cell in code_cells("07_texture_baselines") if "order = " in cell.source]
+    classes, lesions = ("x", "y"), 4
+    frame = pd.DataFrame({"lesion_id": range(lesions), "patient_id": range(lesions), "seed": 0, "fold": 0, "true": list("xxyy")})
+    frame = frame.assign(test_set="cross_validation", predicted=list("xxyx"))
+    by_amount = [frame.assign(arm=arm, amount=amount) for arm in ("real", "classic", "dcgan") for amount in (0, 100)]
+    chosen = pd.concat([frame.assign(arm=arm, amount="all", predicted=list("xxyy")) for arm in ("classic", "dcgan")])
+    rows = scores.score_rows(pd.concat(by_amount), classes, table="fig8")
+    rows += scores.score_rows(chosen, classes, table="chosen") + scores.score_rows(chosen, classes, table="table7")
+    (tmp_path / "results").mkdir()
+    scores.results_frame(rows).to_csv(tmp_path / "results" / "05_classification.csv", index=False)
+    state = SimpleNamespace(classes=classes, folder=tmp_path, save_results=lambda *whatever: None)
+    names = {"pd": pd, "scores": scores, "state": state, "predictions": frame.assign(arm="glcm", amount=0)}
+    exec(cell, names)
+    assert names["order"] == ["classic", "dcgan", "glcm"]
+    accuracy = names["every"].query("metric == 'accuracy'").set_index("arm")["value"]
+    assert accuracy.to_dict() == {"classic": 1.0, "dcgan": 1.0, "glcm": 0.75}, "one line an arm"

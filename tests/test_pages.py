@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from rendered import CHAPTERS, PAGES, ROOT, RUN, SITE, chapters, needs_run, soup
 
+from lesion_utils import scores
+
 pytestmark = needs_run
 VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 
@@ -205,6 +207,12 @@ def test_amount_of_every_arm_was_chosen_on_inner_folds(results, chosen):
         own = inner[(inner["arm"] == arm) & (inner["seed"] == seed) & (inner["fold"] == fold)]
         value = dict(zip(own["amount"].astype(int), own["value"].astype(float), strict=True))
         assert int(amount) == min(number for number in value if value[number] == max(value.values())), (arm, seed, fold)
+
+
+def test_the_texture_methods_stand_beside_the_network(results):
+    arms = set(results.loc[results["table"].isin(["chosen", "table6"]), "arm"]) - {"better_gan"}  # trained in a later notebook
+    named = {cell.get_text() for cell in soup("notebooks/07_texture_baselines.html").find(id="tab-texture").find_all("th")}
+    assert len(arms) > 4 and {scores.ARM_NAMES[arm] for arm in arms} <= named
 
 
 def test_confusion_matrices_follow_from_the_predictions(results, predictions, chosen):
