@@ -131,6 +131,19 @@ def test_imports_only_the_package_and_the_standard_stack(name):
 
 
 @each_notebook
+def test_no_cell_gives_the_name_of_an_import_to_something_else(name):
+    """Such a cell works once: run again, it finds a table where it calls a module."""
+    imported, assigned = set(), set()
+    for statement in [node for cell in code_cells(name) for node in ast.parse(cell.source).body]:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            imported |= {alias.asname or alias.name for alias in statement.names}
+        elif isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            names = [node for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+            assigned |= {node.id for node in names}
+    assert imported & assigned == set()
+
+
+@each_notebook
 def test_links_between_notebooks_lead_somewhere(name):
     for cell in BOOKS[name].cells:
         for target in re.findall(r"\]\(([^)#]+\.(?:ipynb|md))\)", cell.source) if cell.cell_type == "markdown" else []:
