@@ -12,11 +12,10 @@ import pandas as pd
 from . import comparison_rows, provenance
 from .files import atomic_path, write_text
 from .paired import Difference, decide, paired_difference, points, verdict
-from .scores import ARM_NAMES, WHAT
+from .scores import ARM_NAMES, TEST_SETS, WHAT
 from .settings import read_settings
 from .summary import Estimate, load_results
 
-TESTS = {"cross_validation": "cross-validation", "independent": "independent test set"}
 WHERE = {"cross_validation": "in cross-validation", "independent": "on the independent test set"}
 #: Arms with synthetic ROIs; the first that a run has gives its answer.
 GANS = ("dcgan", "acgan", "better_gan")
@@ -24,8 +23,6 @@ NONE_YET = "No run on real CT has been published with this copy of the book yet;
 SETS = {"real": "unseen real ROIs (floor)", "classic": "the GAN's training images"}
 SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
 MEASURES = {"kid": "KID", "density": "density", "coverage": "coverage"}
-
-
 #: Table of results.csv that holds the synthetic arm minus each control.
 BEYOND = "synthetic_minus_control"
 #: What the welcome page sets beside the answer: other additions to the classic group.
@@ -65,7 +62,7 @@ def answer_sentence(rows, margin):
     main = next((synthetic[synthetic["arm"] == arm] for arm in GANS if arm in set(synthetic["arm"])), synthetic)
     if main.empty:
         return "This run has no synthetic arm."
-    row = next(main[main["test_set"] == test] for test in reversed(TESTS) if test in set(main["test_set"])).iloc[0]
+    row = next(main[main["test_set"] == test] for test in reversed(TEST_SETS) if test in set(main["test_set"])).iloc[0]
     added, difference = WHAT[row["arm"]], Difference(row["value"], (row["ci_low"], row["ci_high"]), int(row["n"]))
     return (
         f"Adding {added} to the classic group, in amounts chosen on inner folds, changes accuracy by {points(difference)} "
@@ -78,7 +75,7 @@ def _beside(results, margin):
     alone, beyond = (_differences(results, table) for table in ("controls", BEYOND))
     if beyond.empty:
         return ""
-    test = max(set(beyond["test_set"]), key=list(TESTS).index)
+    test = max(set(beyond["test_set"]), key=list(TEST_SETS).index)
     alone, beyond = (rows[(rows["test_set"] == test) & rows["arm"].isin(BESIDE)] for rows in (alone, beyond))
     alone = alone.sort_values("arm", key=lambda column: column.map(BESIDE.index))
     beaten = sum(decide((row.ci_low, row.ci_high), margin) == "helps" for row in beyond.itertuples())
@@ -200,10 +197,10 @@ def answer_figure(results):
     use_style()
     plain = _pooled(results, table="fig8", metric="accuracy", arm="real")
     rows = pd.concat([plain, _pooled(results, table="chosen", metric="accuracy")])
-    rows = rows[rows["test_set"].isin(TESTS)]
-    order = [*TESTS, *ARM_NAMES]
+    rows = rows[rows["test_set"].isin(TEST_SETS)]
+    order = [*TEST_SETS, *ARM_NAMES]
     rows = rows.sort_values(["test_set", "arm"], key=lambda column: column.map(order.index))
-    return draw(rows.assign(arm=rows["arm"].map(ARM_NAMES), test_set=rows["test_set"].map(TESTS)))
+    return draw(rows.assign(arm=rows["arm"].map(ARM_NAMES), test_set=rows["test_set"].map(TEST_SETS)))
 
 
 def controls_figure(rows, margin):
@@ -211,7 +208,7 @@ def controls_figure(rows, margin):
     from .controls_figures import differences_figure
     from .controls_results import COMPARED
 
-    tests = {name: title for name, title in TESTS.items() if name in set(rows["test_set"])}
+    tests = {name: title for name, title in TEST_SETS.items() if name in set(rows["test_set"])}
     return differences_figure(rows, tests, COMPARED, margin=margin)
 
 
@@ -220,8 +217,8 @@ def arms_table(results):
     parts = [_pooled(results, table="fig8", arm="real"), _pooled(results, table="chosen")]
     parts += [_pooled(results, table="table5", arm="acgan_discriminator"), _pooled(results, table="table6")]
     lines = {}
-    for row in pd.concat(parts).query("metric == 'accuracy' and test_set in @TESTS").itertuples():
-        lines.setdefault(ARM_NAMES[row.arm], {})[TESTS[row.test_set]] = Estimate(row.value, row.ci_low, row.ci_high).text
+    for row in pd.concat(parts).query("metric == 'accuracy' and test_set in @TEST_SETS").itertuples():
+        lines.setdefault(ARM_NAMES[row.arm], {})[TEST_SETS[row.test_set]] = Estimate(row.value, row.ci_low, row.ci_high).text
     return pd.DataFrame([{"arm": arm} | line for arm, line in lines.items()]).fillna("")
 
 
@@ -234,7 +231,7 @@ def choices_table(results):
 
 def differences_table(rows, margin):
     """Return differences from classic in points with intervals and verdict, a row an arm and a column a test set."""
-    return _verdicts({title: rows[rows["test_set"] == test] for test, title in TESTS.items()}, margin)
+    return _verdicts({title: rows[rows["test_set"] == test] for test, title in TEST_SETS.items()}, margin)
 
 
 def _verdicts(columns, margin):

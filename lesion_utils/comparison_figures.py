@@ -4,8 +4,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from .comparison_tables import TEST_SETS, arm_name
+from .comparison_tables import arm_name
 from .figures import WIDTH, draw_differences
+from .scores import TEST_SETS
 
 
 def differences_figure(rows, margin):

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 
 from .measures import MEASURES
-from .scores import ARM_NAMES
+from .scores import ARM_NAMES, TEST_SETS
 
-TEST_SETS = {"cross_validation": "cross-validation", "independent": "independent test set"}
 #: In points and not in shares of 1.
 _PERCENT = ("accuracy", "balanced_accuracy", "calibration_error")
 

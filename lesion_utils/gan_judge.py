@@ -4,7 +4,7 @@ import pandas as pd
 
 from .experiment import load_classifier
 from .paired import over_models
-from .scores import result_row, wilson
+from .scores import TEST_SETS, result_row, wilson
 
 
 def class_agreement(run, rois, seed, fold):
@@ -59,11 +59,32 @@ def agreement_rows(agreement, classes, **where):
 def agreement_table(rows):
     """Return the rows of :func:`agreement_rows` as a table: one line a class and ``all``, with the interval as text."""
     table = pd.DataFrame(rows).set_index("label").rename_axis(None)
-    interval = [f"{low:.1%} to {high:.1%}" for low, high in zip(table["ci_low"], table["ci_high"], strict=True)]
+    return pd.DataFrame({"named as asked": table["value"].map("{:.1%}".format)} | _interval_and_number(table, "synthetic ROIs"))
+
+
+def checks_table(results, accuracy_of):
+    """Return the checks of synthetic ROIs as a table in words: that they are named as asked, and an accuracy on real lesions.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Rows of results.csv; those are taken that are pooled over folds and seeds, :func:`agreement_rows` for all classes at once.
+    accuracy_of : str
+        Whose accuracy it is, in words.
+    """
+    pooled = (results["fold"].astype(str) == "all") & (results["seed"].astype(str) == "all")
+    measures = {"class_agreement": "named as asked", "accuracy": f"accuracy of the {accuracy_of}"}
+    table = results[pooled & results["metric"].isin(measures)]
     return pd.DataFrame(
         {
-            "named as asked": table["value"].map("{:.1%}".format),
-            "95 % interval": interval,
-            "synthetic ROIs": table["n"].map("{:,.0f}".format),
+            "measure": table["metric"].map(measures),
+            "measured on": table["test_set"].map(TEST_SETS).fillna("synthetic ROIs"),
+            "value": table["value"].map("{:.1%}".format),
         }
+        | _interval_and_number(table, "ROIs or lesions")
     )
+
+
+def _interval_and_number(rows, counted):
+    interval = [f"{low:.1%} to {high:.1%}" for low, high in zip(rows["ci_low"], rows["ci_high"], strict=True)]
+    return {"95 % interval": interval, counted: rows["n"].map("{:,.0f}".format)}

@@ -32,6 +32,8 @@ ARM_NAMES = {
     "permuted": "classic, labels permuted",
     "planted_leak": "classic + planted leak",
 }
+#: Test sets in words, in the order in which the book shows them.
+TEST_SETS = {"cross_validation": "cross-validation", "independent": "independent test set"}
 #: What an arm adds to the best classic group, for sentences.
 WHAT = {
     "classic_extra_real": "extra real ROIs",

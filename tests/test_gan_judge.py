@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lesion_utils import gan_judge
+from lesion_utils import gan_judge, scores
 
 CLASSES = ("x", "y", "z")
 
@@ -30,3 +30,17 @@ def test_gans_that_differ_widen_the_interval():
     wilson = 0.6459  # of 210 among 300
     assert row["value"] == pytest.approx(0.7) and row["ci_low"] == pytest.approx(0.7 - np.hypot(reach, 0.7 - wilson), abs=1e-3)
     assert row["ci_high"] == 1.0, "a share ends at one"
+
+
+def test_checks_are_told_in_words_and_pooled_ones_alone():
+    agreement = gan_judge.agreement_rows(judged([0] * 10, [0] * 8 + [1] * 2), CLASSES, arm="dcgan", fold="all", seed="all")
+    lesions = pd.DataFrame({"lesion_id": range(4), "patient_id": range(4), "true": list("xxyy"), "predicted": list("xxyx")})
+    lesions = lesions.assign(arm="gan_only", amount=9, seed=0, fold=0)
+    predictions = pd.concat([lesions.assign(test_set=name) for name in ("cross_validation", "independent")])
+    rows = scores.score_rows(predictions, CLASSES, table="gan_check")
+    table = gan_judge.checks_table(scores.results_frame(agreement[-1:] + rows), "judge")
+    assert table.to_numpy().tolist() == [
+        ["named as asked", "synthetic ROIs", "80.0%", "49.0% to 94.3%", "10"],
+        ["accuracy of the judge", "cross-validation", "75.0%", "30.1% to 95.4%", "4"],  # Wilson, 3 of 4
+        ["accuracy of the judge", "independent test set", "75.0%", "30.1% to 95.4%", "4"],
+    ]
