@@ -74,7 +74,7 @@ def _montage(images, columns, gap=2):
 
 
 def slices_with_outlines(cohort, chosen, *, window_level, window_width, corners=None, columns=3):
-    """Draw slices in their window, the outline in yellow and, if ``corners`` are given, the ROI's square in red.
+    """Draw slices in their window, the outline in yellow and, if ``corners`` are given, the ROI's square in orange.
 
     Parameters
     ----------
