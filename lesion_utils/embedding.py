@@ -1,4 +1,4 @@
-"""What the CNN sees in test lesions (paper, section 4.3): features of its last layer, their t-SNE, and separability in numbers.
+"""What the CNN sees in test lesions (paper, section 4.3): features before the class scores, t-SNE, and separability in numbers.
 
 A t-SNE picture proves nothing alone, so every measure here is taken in the 256-dimensional feature space, on lesions of patients
 whom the network has not seen, and comes with an interval that counts patients.
