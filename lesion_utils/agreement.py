@@ -30,6 +30,11 @@ PAPER_PAIR = ((222, 302), (185, 302))
 PAPER_MIX = (182, 120)
 
 
+def reader_name(reader):
+    """Return a reader's name for tables, figures and sentences; a machine is called a machine."""
+    return MACHINES.get(reader, reader.replace("_", " "))
+
+
 def always_real(real, synthetic):
     """Return the share of right answers of whoever says "real" each time; 60.3 % in the paper's mix."""
     return real / (real + synthetic)

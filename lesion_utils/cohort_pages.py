@@ -11,18 +11,18 @@ import pandas as pd
 
 from . import comparison_rows, provenance
 from .files import atomic_path, write_text
-from .paired import Difference, decide, paired_difference, points, verdict
-from .scores import ARM_NAMES, TEST_SETS, WHAT
+from .likeness import MEASURES, SPACES
+from .paired import Difference, decide, margin_text, paired_difference, points, verdict
+from .scores import ARM_NAMES, ON_TEST_SET, TEST_SETS, WHAT
 from .settings import read_settings
 from .summary import Estimate, load_results
 
-WHERE = {"cross_validation": "in cross-validation", "independent": "on the independent test set"}
 #: Arms with synthetic ROIs; the first that a run has gives its answer.
 GANS = ("dcgan", "acgan", "better_gan")
 NONE_YET = "No run on real CT has been published with this copy of the book yet; {page} says how to make one."
 SETS = {"real": "unseen real ROIs (floor)", "classic": "the GAN's training images"}
-SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
-MEASURES = {"kid": "KID", "density": "density", "coverage": "coverage"}
+
+
 #: Table of results.csv that holds the synthetic arm minus each control.
 BEYOND = "synthetic_minus_control"
 #: What the welcome page sets beside the answer: other additions to the classic group.
@@ -66,7 +66,7 @@ def answer_sentence(rows, margin):
     added, difference = WHAT[row["arm"]], Difference(row["value"], (row["ci_low"], row["ci_high"]), int(row["n"]))
     return (
         f"Adding {added} to the classic group, in amounts chosen on inner folds, changes accuracy by {points(difference)} "
-        f"{WHERE[row['test_set']]}: this run {verdict(difference, added, margin)}."
+        f"{ON_TEST_SET[row['test_set']]}: this run {verdict(difference, added, margin)}."
     )
 
 
@@ -80,9 +80,9 @@ def _beside(results, margin):
     alone = alone.sort_values("arm", key=lambda column: column.map(BESIDE.index))
     beaten = sum(decide((row.ci_low, row.ci_high), margin) == "helps" for row in beyond.itertuples())
     return BESIDE_TEXT.format(
-        where=WHERE[test],
+        where=ON_TEST_SET[test],
         table=markdown_table(_verdicts({"minus classic": alone, "synthetic minus this": beyond}, margin)),
-        margin=f"{100 * margin:g} point{'s' * (margin != 0.01)}",
+        margin=margin_text(margin),
         beaten=beaten or "none",
         rivals=len(beyond),
     )

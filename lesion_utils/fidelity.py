@@ -9,14 +9,12 @@ import pandas as pd
 
 from . import acgan, gan_training, gans, sampling
 from .errors import DataError, MissingInputError, SettingsError
-from .likeness import MEASURES, half_size
+from .likeness import MEASURES, SPACES, half_size
 from .scores import result_row
 from .settings import require_choice
 from .splits import assert_no_leak
 from .texture import cooccurrence, gabor_bank, gabor_features, haralick, quantise
 
-#: Feature spaces, and what the figures call them.
-SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
 #: Grey values by which ROIs that one generator draws twice may differ: a file has steps of 1/65535, bfloat16 coarser ones.
 SAME = 0.02
 #: Which real ROIs of unseen patients are the yardstick; ``auto`` is the independent test set where a run has one.

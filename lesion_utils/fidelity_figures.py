@@ -5,14 +5,12 @@ import numpy as np
 import seaborn as sns
 from matplotlib.ticker import NullLocator
 
-from .fidelity import SPACES
 from .figures import WIDTH
-from .likeness import MEASURES
+from .likeness import MEASURES, SPACES
 
 _BLUE, _ORANGE = sns.color_palette("colorblind", 2)
 #: Colour and marker: the floor, the GAN's training images, the GAN.
 LOOKS = (("0.45", "s"), (_BLUE, "D"), (_ORANGE, "o"))
-TITLES = {"kid": "KID", "density": "density", "coverage": "coverage"}
 
 
 def fidelity_figure(rows, names, classes):
@@ -30,7 +28,7 @@ def fidelity_figure(rows, names, classes):
     size = (WIDTH, 1.4 + 2 * (0.5 + 0.5 * len(classes)))
     figure, axes = plt.subplots(len(SPACES), len(MEASURES), figsize=size, sharey=True, squeeze=False)
     for line, (space, title) in zip(axes, SPACES.items(), strict=True):
-        for axis, measure in zip(line, MEASURES, strict=True):
+        for axis, (measure, name) in zip(line, MEASURES.items(), strict=True):
             own = rows[rows["metric"] == f"{measure}_{space}"]
             for shift, ((arm, name), (colour, marker)) in enumerate(zip(names.items(), LOOKS, strict=True)):
                 part = own[own["arm"] == arm].set_index("label").loc[list(classes)]
@@ -39,7 +37,7 @@ def fidelity_figure(rows, names, classes):
                 axis.plot(part["value"].astype(float), y, marker, color=colour, markersize=5, label=name)
             if measure == "kid":
                 _kid_scale(axis.xaxis, own)
-            axis.set_title(f"{TITLES[measure]}, {title}", loc="left", fontsize=9)
+            axis.set_title(f"{name}, {title}", loc="left", fontsize=9)
             axis.set_yticks(np.arange(len(classes)), classes)
             axis.grid(axis="y", visible=False)
     axes[0, 0].set_ylim(len(classes) - 0.5, -0.5)

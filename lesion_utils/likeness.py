@@ -10,8 +10,10 @@ from sklearn.metrics import euclidean_distances
 from .errors import DataError, SettingsError
 from .settings import require_positive
 
-#: What is measured, in the order of the figures.
-MEASURES = ("kid", "density", "coverage")
+#: What is measured, and what the figures call it, in their order.
+MEASURES = {"kid": "KID", "density": "density", "coverage": "coverage"}
+#: Spaces of features in which it is measured, and what the figures call them.
+SPACES = {"classifier": "classifier's features", "radiomic": "radiomic features"}
 
 
 # Measures of two sets of points

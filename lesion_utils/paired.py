@@ -146,6 +146,11 @@ def points(difference):
     return f"{100 * difference.value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
 
 
+def margin_text(margin):
+    """Write a margin of accuracy in words: ``1 point``, ``2.5 points``."""
+    return f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+
+
 def decide(interval, margin):
     """Say in a word or two what an interval of a difference allows to say, given the smallest difference that matters.
 
@@ -170,7 +175,7 @@ def decide(interval, margin):
     """
     low, high = interval
     if not margin >= 0:
-        raise ValueError(f"decide: the margin is {margin}; set the parameter 'margin' to 0 or more, 0.01 for one point")
+        raise ValueError(f"decide: the margin is {margin}; set the parameter 'accuracy_margin' to 0 or more, 0.01 for one point")
     if low > high:
         raise ValueError(f"decide: the interval runs from {low} to {high}; give its lower end first")
     if low > margin:
@@ -184,7 +189,7 @@ def decide(interval, margin):
 
 def verdict(difference, added, margin):
     """Say in words what an interval of a difference allows to say about what was ``added``, a plural; see :func:`decide`."""
-    size = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+    size = margin_text(margin)
     return {
         "helps": f"says that {added} help here, by more than {size}",
         "harms": f"says that {added} harm here, by more than {size}",

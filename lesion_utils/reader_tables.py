@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from .agreement import MACHINES, PAPER_MIX, PAPER_TABLE_4, always_real
+from .agreement import PAPER_MIX, PAPER_TABLE_4, always_real, reader_name
 from .figures import WIDTH
 from .reading import ORIGINS
 from .scores import PAPER_TABLE_2, wilson
@@ -28,11 +28,6 @@ _COLUMNS = {
         ("d_prime", "all"): "d'",
     },
 }
-
-
-def reader_name(reader):
-    """Return a reader's name for tables and figures; a machine is called a machine."""
-    return MACHINES.get(reader, reader.replace("_", " "))
 
 
 def reader_table(results, question):

@@ -32,9 +32,10 @@ ARM_NAMES = {
     "permuted": "classic, labels permuted",
     "planted_leak": "classic + planted leak",
 }
-#: Test sets in words, in the order in which the book shows them.
+#: Sets of lesions on which arms are tested, in words: as a title, and in a sentence.
 TEST_SETS = {"cross_validation": "cross-validation", "independent": "independent test set"}
-#: What an arm adds to the best classic group, for sentences.
+ON_TEST_SET = {"cross_validation": "in cross-validation", "independent": "on the independent test set"}
+#: What an arm adds to the classic group that the inner folds chose, for sentences.
 WHAT = {
     "classic_extra_real": "extra real ROIs",
     "dcgan": "synthetic ROIs (DCGAN)",

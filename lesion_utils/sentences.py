@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 from . import agreement, paper
 from .networks import cnn
-from .paired import decide, points
-from .scores import ARM_NAMES, WHAT
+from .paired import decide, margin_text, points
+from .scores import ARM_NAMES, ON_TEST_SET, WHAT
 from .summary import Estimate, reductions
-
-TESTS = {"cross_validation": "in cross-validation", "independent": "on the independent test set"}
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,11 @@ def sentences(summary, facts, margin):
         "Table 1": _procedure(s),
         "Table 2": compare(s, f, "accuracy with classic augmentation", s.score("classic"), classic),
         "Table 3": compare(s, f, "accuracy with synthetic ROIs (DCGAN) on top", s.score("dcgan"), dcgan),
-        "Table 4": _readers(s, f),
+        "Table 4": _readers(s),
         "Table 5": _methods(s, f, paper.TABLE_5),
         "Table 6": _methods(s, f, paper.TABLE_6),
         "Table 7": _class_by_class(s, f),
-        "Fig. 1": _data(s, f),
+        "Fig. 1": _data(f),
         "Fig. 2": _network(s, f),
         "Fig. 3": _augmentation(f),
         "Fig. 4": _gans(s),
@@ -119,7 +117,7 @@ def _procedure(s):
     return f"{first}; the second and third added {dcgan} synthetic ROIs (the paper: {paper.SYNTHETIC_OPTIMUM:,})."
 
 
-def _readers(s, f):
+def _readers(s):
     experts = " and ".join(Estimate.of(*counts["all"]).text for counts in agreement.PAPER_TABLE_4.values())
     rows = s.rows(table="table4", metric="class_accuracy", label="all", predicted="")
     people = [row for row in rows.itertuples() if row.arm not in agreement.MACHINES]
@@ -128,12 +126,14 @@ def _readers(s, f):
         return f"This run has no reader study; {theirs}."
     if not people:
         return f"No person has read the ROIs of this run, only machines have; {theirs}."
-    said = [f"{row.arm} named {Estimate(row.value, row.ci_low, row.ci_high).text} rightly" for row in people]
+    said = [
+        f"{agreement.reader_name(row.arm)} named {Estimate(row.value, row.ci_low, row.ci_high).text} rightly" for row in people
+    ]
     always = s.rows(table="table4", metric="always_real").set_index("arm")["value"]
     for row in s.rows(table="table4", metric="origin_accuracy").itertuples():
         if row.arm not in agreement.MACHINES and row.arm in always:
             told = "told" if row.ci_low > always[row.arm] else "did not tell"
-            said.append(f"{row.arm} {told} real from synthetic better than always saying real would")
+            said.append(f"{agreement.reader_name(row.arm)} {told} real from synthetic better than always saying real would")
     return f"{'; '.join([*said, theirs])}."
 
 
@@ -179,7 +179,7 @@ def _class_by_class(s, f):
     return f"{said}{f'; apart are {names}' if apart else ''}{missing}."
 
 
-def _data(s, f):
+def _data(f):
     counts = ", ".join(f"{number} {name}" for name, number in f.counts.items())
     printed = ", ".join(f"{number} {name}" for name, number in paper.COUNTS.items())
     kind = "simulated lesions" if f.simulated else "lesions of a table"
@@ -242,12 +242,12 @@ def _curves(s, margin):
     printed = {"dcgan": f"{100 * (paper.ACCURACY['dcgan'] - paper.ACCURACY['classic']):+.1f}", "classic_extra_real": "about +2"}
     parts = [red]
     for colour, arm in (("blue", "dcgan"), ("green", "classic_extra_real")):
-        found = {test: s.difference(arm, test) for test in TESTS}
+        found = {test: s.difference(arm, test) for test in ON_TEST_SET}
         found = {test: one for test, one in found.items() if one is not None}
         if not found:
             parts.append(f"{colour}: no {WHAT[arm]} in this run (paper {printed[arm]})")
             continue
-        said = " and by ".join(f"{points(one)} {TESTS[test]} ({_short(one, margin)})" for test, one in found.items())
+        said = " and by ".join(f"{points(one)} {ON_TEST_SET[test]} ({_short(one, margin)})" for test, one in found.items())
         context = f" (paper {printed[arm]}, no interval)" if s.like_paper else ""
         parts.append(f"{colour}: {WHAT[arm]} change it by {said}{context}")
     return "; ".join(parts) + "."
@@ -258,7 +258,7 @@ def _short(difference, margin):
         "helps": "they help here",
         "harms": "they harm here",
         "makes no difference that matters": "they make no difference that matters",
-        "cannot tell": f"with a margin of {100 * margin:g} point{'s' * (margin != 0.01)} this run cannot tell",
+        "cannot tell": f"with a margin of {margin_text(margin)} this run cannot tell",
     }[decide(difference.interval, margin)]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from . import agreement, paper
 from .paired import Difference
 from .phantom import CLASSES
-from .scores import ARM_NAMES, class_counts, wilson
+from .scores import ARM_NAMES, TEST_SETS, class_counts, wilson
 from .settings import changed_settings, notebook_defaults, notebooks, read_settings, require
 
 NUMBERS = ["amount", "value", "ci_low", "ci_high", "n"]
@@ -223,7 +223,7 @@ class Summary:
         ours = self.rows(table="table4", predicted="")
         lines = {}
         for row in ours[ours["metric"].isin(["class_accuracy", "origin_accuracy"])].itertuples():
-            line = lines.setdefault(agreement.MACHINES.get(row.arm, row.arm), {})
+            line = lines.setdefault(agreement.reader_name(row.arm), {})
             line[columns[row.metric, row.label]] = Estimate(row.value, row.ci_low, row.ci_high).text
         for reader, counts in agreement.PAPER_TABLE_4.items():
             texts = [Estimate.of(*counts[part]).text for part in ("real", "synthetic", "all", "origin")]
@@ -256,7 +256,7 @@ class Summary:
         rows = self.rows(table="fig9")
         lines = [
             {
-                "measure": row.metric.replace("_", " "),
+                "measure": row.metric.replace("_", " ").replace("knn", "k-NN"),
                 "class": row.label,
                 "network": ARM_NAMES[row.arm],
                 "ours": f"{row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]",
@@ -269,11 +269,8 @@ class Summary:
         """Return a row an arm for the overview figure: ``arm`` and, ours, independent and the paper's, value, low and high."""
         rows = []
         for arm, theirs in paper.ACCURACY.items():
-            estimates = {
-                "cross-validation": self.score(arm),
-                "independent test set": self.score(arm, test_set="independent"),
-                "paper": Estimate.printed(theirs, paper.LESIONS),
-            }
+            estimates = {name: self.score(arm, test_set=test_set) for test_set, name in TEST_SETS.items()}
+            estimates["paper"] = Estimate.printed(theirs, paper.LESIONS)
             for source, one in estimates.items():
                 if one is not None:
                     where = {"arm": ARM_NAMES[arm], "source": source}

@@ -4,10 +4,11 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 from .figures import WIDTH
+from .scores import TEST_SETS
 
 _BLUE, _ORANGE = sns.color_palette("colorblind", 2)
 #: Colour and marker of each source, from top to bottom within an arm.
-LOOKS = {"cross-validation": (_BLUE, "o"), "independent test set": (_ORANGE, "D"), "paper": ("0.45", "s")}
+LOOKS = dict(zip((*TEST_SETS.values(), "paper"), ((_BLUE, "o"), (_ORANGE, "D"), ("0.45", "s")), strict=True))
 
 
 def overview_figure(rows, paper_name="paper"):

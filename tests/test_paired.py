@@ -181,7 +181,7 @@ def test_decision_of_every_kind_and_on_the_margin(interval, margin, word):
 
 def test_decision_wants_a_margin_and_an_interval():
     for margin in (-0.01, np.nan):
-        with pytest.raises(ValueError, match="parameter 'margin'"):
+        with pytest.raises(ValueError, match="parameter 'accuracy_margin'"):
             paired.decide((0, 1), margin)
     with pytest.raises(ValueError, match="lower end first"):
         paired.decide((0.2, 0.1), 0.01)

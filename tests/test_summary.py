@@ -99,7 +99,7 @@ FULL = {
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    more = {"gain": (0.02, 0.12), "silhouette": (0.01, 0.05), "agreement": 240, "readers": [("A", 230, 200)]}
+    more = {"gain": (0.02, 0.12), "silhouette": (0.01, 0.05), "agreement": 240, "readers": [("reader_1", 230, 200)]}
     return summarise(tmp_path_factory.mktemp("full"), planted(FULL, **more))
 
 
@@ -209,10 +209,10 @@ def test_class_by_class_names_what_lies_apart(tmp_path, full):
 def test_readers_are_people_only_if_they_are(tmp_path):
     machine = sentences.sentences(summarise(tmp_path, planted({}, readers=[("cnn", 250, 182)])), FACTS, MARGIN)["Table 4"]
     assert machine.startswith("No person has read") and "77.8 % [72.8, 82.1]" in machine
-    readers = [("cnn", 250, 182), ("R1", 200, 182), ("R2", 200, 260)]
+    readers = [("cnn", 250, 182), ("reader_1", 200, 182), ("R2", 200, 260)]
     people = sentences.sentences(summarise(tmp_path, planted({}, readers=readers)), FACTS, MARGIN)["Table 4"]
-    assert "R1 named 66.2 %" in people and "cnn" not in people
-    assert "R1 did not tell real from synthetic" in people and "R2 told real from synthetic" in people
+    assert "reader 1 named 66.2 %" in people and "cnn" not in people
+    assert "reader 1 did not tell real from synthetic" in people and "R2 told real from synthetic" in people
 
 
 def test_other_classes_claim_nothing(tmp_path):
@@ -266,11 +266,15 @@ def test_tables_hold_ours_and_theirs(full, tmp_path):
         "85.7 % [79.9, 90.1]"
     ]
     readers = full.readers()
-    assert list(readers.index) == ["A", "paper, expert 1", "paper, expert 2"]
-    assert readers.loc["A", "class, all ROIs"] == "76.2 % [71.0, 80.6]" and readers.loc["A", "class, real ROIs"] == ""
+    assert list(readers.index) == ["reader 1", "paper, expert 1", "paper, expert 2"]
+    assert (
+        readers.loc["reader 1", "class, all ROIs"] == "76.2 % [71.0, 80.6]" and readers.loc["reader 1", "class, real ROIs"] == ""
+    )
     assert readers.loc["paper, expert 2", "real or synthetic"] == "58.6 % [53.0, 64.0]"
     assert full.procedure()["this run"].tolist()[0] == "5,000 augmentations, chosen on inner folds"
     assert len(full.separability()) == 1
+    neighbours = replace(full, results=full.results.assign(metric="knn_accuracy_difference"))
+    assert set(neighbours.separability()["measure"]) == {"k-NN accuracy difference"}
     nothing = summarise(tmp_path, planted({}))
     assert (nothing.methods(paper.TABLE_5)[("sensitivity", "ours")] == "").all() and nothing.curves().empty
     assert list(nothing.confusion("table3").columns.unique(0)) == ["paper"] and nothing.separability().empty
