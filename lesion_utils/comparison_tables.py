@@ -21,10 +21,15 @@ def _line(row, one_amount=True):
     return TEST_SETS.get(row["test_set"], row["test_set"]), arm
 
 
-def _spread(values, style="{:.3f}"):
+def p_text(value):
+    """Write a p-value with three decimals, and one that they would show as zero as ``below 0.001``."""
+    return "below 0.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def _spread(values, write):
     """Write one value, or the smallest and the largest of several seeds; an empty string where none could be computed."""
-    values = sorted({style.format(value) for value in values if not pd.isna(value)}, key=float)
-    return " to ".join(dict.fromkeys((values[0], values[-1]))) if values else ""
+    values = sorted(value for value in values if not pd.isna(value))
+    return " to ".join(dict.fromkeys((write(values[0]), write(values[-1])))) if values else ""
 
 
 def points_text(row):
@@ -61,13 +66,13 @@ def tests_table(rows, *, one_amount=True):
                 "arm": arm,
                 "points (95 % interval)": line["difference"],
                 "this run": line["verdict"],
-                "gained": _spread(p["mcnemar_gained"], "{:.0f}"),
-                "lost": _spread(p["mcnemar_lost"], "{:.0f}"),
-                "McNemar p": _spread(p["mcnemar_p"]),
-                "Holm": _spread(p.get("mcnemar_p_holm", [])),
+                "gained": _spread(p["mcnemar_gained"], "{:.0f}".format),
+                "lost": _spread(p["mcnemar_lost"], "{:.0f}".format),
+                "McNemar p": _spread(p["mcnemar_p"], p_text),
+                "Holm": _spread(p.get("mcnemar_p_holm", []), p_text),
                 "corrected t, points": line.get("corrected_t", ""),
-                "corrected t p": _spread(p.get("corrected_t_p", [])),
-                "Holm (t)": _spread(p.get("corrected_t_p_holm", [])),
+                "corrected t p": _spread(p.get("corrected_t_p", []), p_text),
+                "Holm (t)": _spread(p.get("corrected_t_p_holm", []), p_text),
             }
         )
     return pd.DataFrame(table).set_index(["test set", "arm"])
