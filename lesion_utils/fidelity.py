@@ -98,7 +98,7 @@ def fit_units(real, *, each_feature):
 
 
 def unseen_lesions(state, seed, fold, reference="auto"):
-    """Return the Cohort of real lesions that neither GAN nor classifier of a fold has seen, and what results.csv calls it.
+    """Return what results.csv calls the real lesions that neither GAN nor classifier of a fold has seen, and their Cohort.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def generator_folder(state, gan, seed, fold, label, *, noise):
     require_choice("gan", gan, gans.GANS)
     unit = f"seed{seed}_fold{fold}" + (f"_class{label}" if gan == "dcgan" else "")
     finished = [path.parent for path in sorted((state.folder / gan).glob(f"{unit}_*/history.csv"))]
-    notebook = {"dcgan": "03_dcgan", "acgan": "04_acgan"}[gan]
+    notebook = sampling.NOTEBOOKS[gan]
     if not finished:
         raise MissingInputError(
             f"{state.folder / gan / unit} has no finished training: run notebooks/{notebook}.ipynb first "

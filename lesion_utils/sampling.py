@@ -14,6 +14,9 @@ from .rois import RoiSet
 from .runs import fold_tuple
 from .streams import stream
 
+#: The notebook that trains each of :data:`gans.GANS` and draws its synthetic ROIs.
+NOTEBOOKS = {"dcgan": "03_dcgan", "acgan": "04_acgan"}
+
 
 def sample_images(generator, n, *, noise, seed, class_weights=None, batch_size=256):
     """Draw ``n`` images; the first m of them are the same for any n of at least m, so groups are nested.
@@ -33,7 +36,9 @@ def sample_images(generator, n, *, noise, seed, class_weights=None, batch_size=2
     (n, 64, 64, 1) float32 in [0, 1]
     """
     random = np.random.default_rng(seed)
-    vectors = np.stack([draw_noise(networks.NOISE_SIZE, noise, random) for _ in range(n)]) if n else np.zeros((0, 100))
+    vectors = (
+        np.stack([draw_noise(networks.NOISE_SIZE, noise, random) for _ in range(n)]) if n else np.zeros((0, networks.NOISE_SIZE))
+    )
     images = []
     for start in range(0, n, batch_size):
         part = vectors[start : start + batch_size]
@@ -72,16 +77,22 @@ def save_synthetic(path, rois):
         )
 
 
-def load_synthetic(path, command="make book"):
+def load_synthetic(path):
     """Read what :func:`save_synthetic` wrote, as a RoiSet.
+
+    Parameters
+    ----------
+    path : Path
+        From :meth:`runs.Run.synthetic_path`: its name begins with the GAN's.
 
     Raises
     ------
     MissingInputError
-        If the file is not there, saying that ``command`` makes it.
+        If the file is not there, naming the notebook that makes it.
     """
-    if not Path(path).exists():
-        raise MissingInputError(f"{path} is missing; make it with: {command}")
+    notebook = NOTEBOOKS.get(Path(path).name.partition("_")[0])
+    if notebook and not Path(path).exists():
+        raise MissingInputError(f"{path} is missing: run notebooks/{notebook}.ipynb first (`make book` runs all in order)")
     with np.load(path, allow_pickle=False) as file:
         images, label, patients = file["images"], file["label"], file["patients"]
     return RoiSet(images.astype(np.float32) / 65535, label, frozenset(patients.tolist()), np.full(len(label), "", dtype="<U1"))
@@ -103,7 +114,7 @@ def chosen_synthetic(state, gan, seed, fold):
         In blocks of one class.
     """
     epoch = state.chosen(gan, seed, fold)["epoch"]
-    return load_synthetic(state.synthetic_path(gan, seed, fold, epoch), "notebooks 03_dcgan or 04_acgan (`make book`)")
+    return load_synthetic(state.synthetic_path(gan, seed, fold, epoch))
 
 
 def epochs_to_draw(sample_epochs, epochs, saved_epochs):
@@ -156,7 +167,7 @@ def drawn_epochs(state, gan, seed, fold):
     epochs = sorted(int(path.stem.rpartition("epoch")[2]) for path in _drawn(state, gan, seed, fold))
     if not epochs:
         raise MissingInputError(
-            f"there are no synthetic ROIs of {gan}, seed {seed}, fold {fold}; "
-            "make them with: notebooks 03_dcgan or 04_acgan (`make book`)"
+            f"there are no synthetic ROIs of {gan}, seed {seed}, fold {fold}: run notebooks/{NOTEBOOKS[gan]}.ipynb first "
+            "(`make book` runs all in order)"
         )
     return epochs

@@ -139,7 +139,7 @@ def test_folder_must_be_new_and_the_run_finished(run, tmp_path, capsys):
     run.synthetic_path("dcgan", 0, 1, 20).unlink()
     before = set(tmp_path.iterdir())
     assert main(["export", str(run.folder), str(tmp_path / "new")]) == 2
-    assert "is missing; make it with" in capsys.readouterr().err
+    assert "is missing: run notebooks/03_dcgan.ipynb first" in capsys.readouterr().err
     assert set(tmp_path.iterdir()) == before
 
 

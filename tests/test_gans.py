@@ -394,5 +394,5 @@ def test_synthetic_rois_come_back_with_the_patients_behind_them(tmp_path):
 
 
 def test_synthetic_rois_that_are_not_there_are_an_error(tmp_path):
-    with pytest.raises(MissingInputError, match="dcgan_seed0_fold1.npz is missing; make it with: make book PROFILE=quick"):
-        sampling.load_synthetic(tmp_path / "dcgan_seed0_fold1.npz", "make book PROFILE=quick")
+    with pytest.raises(MissingInputError, match="dcgan_seed0_fold1.npz is missing: run notebooks/03_dcgan.ipynb first"):
+        sampling.load_synthetic(tmp_path / "dcgan_seed0_fold1.npz")

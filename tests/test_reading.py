@@ -175,9 +175,7 @@ def test_missing_synthetic_rois_name_the_notebook(run):
     with pytest.raises(MissingInputError, match=r"acgan\.json is missing: run notebooks/05_classification"):
         make_study(run, gan="acgan")
     choose(run, "acgan", amount=3, epoch=5)
-    with pytest.raises(
-        MissingInputError, match=r"acgan_seed0_fold0_epoch0005\.npz is missing; make it with: notebooks 03_dcgan or"
-    ):
+    with pytest.raises(MissingInputError, match=r"acgan_seed0_fold0_epoch0005\.npz is missing: run notebooks/04_acgan\.ipynb"):
         make_study(run, gan="acgan")
 
 

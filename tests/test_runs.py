@@ -197,7 +197,7 @@ def test_files_of_synthetic_rois_differ_by_epoch_and_by_what_was_left_out(run):
     assert sampling.drawn_epochs(run, "dcgan", 0, 0) == [5, 10]
     run.choose("dcgan", {(0, 0): {"amount": 3, "epoch": 10, "unit": "a.npz"}})
     assert sampling.chosen_synthetic(run, "dcgan", 0, 0).patients == {"P10"}
-    with pytest.raises(MissingInputError, match="no synthetic ROIs of dcgan, seed 0, fold 2"):
+    with pytest.raises(MissingInputError, match="no synthetic ROIs of dcgan, seed 0, fold 2: run notebooks/03_dcgan.ipynb first"):
         sampling.drawn_epochs(run, "dcgan", 0, 2)
 
 
