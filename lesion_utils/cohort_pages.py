@@ -12,6 +12,7 @@ import pandas as pd
 from . import comparison_rows, provenance
 from .files import atomic_path, write_text
 from .likeness import MEASURES, SPACES
+from .markdown import markdown_table
 from .paired import Difference, decide, margin_text, paired_difference, points, verdict
 from .scores import ARM_NAMES, ON_TEST_SET, TEST_SETS, WHAT
 from .settings import read_settings
@@ -265,10 +266,3 @@ def copies_table(results):
     own = results[(results["metric"] == "near_copies") & (results["fold"] == "all") & (results["label"] == "all")]
     rows = [(_set_name(row.arm), Estimate(row.value, row.ci_low, row.ci_high).text) for row in own.itertuples()]
     return pd.DataFrame(rows, columns=["set", "near-copies"])
-
-
-def markdown_table(frame):
-    """Return a table as Markdown; names of classes come from a user's table, so signs with a meaning are escaped."""
-    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
-    signs = str.maketrans({"\\": "\\\\", "|": "\\|", "<": "&lt;", "`": "'", "*": "\\*", "$": "\\$"})
-    return "\n".join("| " + " | ".join(str(cell).translate(signs) for cell in line) + " |" for line in lines)

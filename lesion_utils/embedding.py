@@ -1,6 +1,6 @@
 """What the CNN sees in test lesions (paper, section 4.3): features before the class scores, t-SNE, and separability in numbers.
 
-A t-SNE picture proves nothing alone, so every measure here is taken in the 256-dimensional feature space, on lesions of patients
+A t-SNE picture proves nothing alone, so every measure here is taken in feature space, on lesions of patients
 whom the network has not seen, and comes with an interval that counts patients.
 """
 
@@ -54,7 +54,7 @@ def test_images(state, seed, fold, per_lesion):
 
 
 def network_features(state, arm, seed, fold, images):
-    """Return the (n, 256) features of an arm's chosen classifier of one fold.
+    """Return the (n, 8 ``cnn_width``) features of an arm's chosen classifier of one fold.
 
     Raises
     ------

@@ -16,12 +16,10 @@ from .progress import native_messages_to
 from .settings import ROOT
 
 PUBLISHED = ROOT / "book" / "published"
-#: The two cohorts that a published run may be of.
-KINDS = ("simulated", "table")
 
 
 def published_run(kind, published=PUBLISHED):
-    """Return the folder of the published run of one of :data:`KINDS`, or None."""
+    """Return the folder of the published run whose lesions are ``simulated`` or from a ``table``, or None."""
     folders = sorted(path.parent for path in Path(published).glob(f"[!.]*/{provenance.FILE}"))
     return next((folder for folder in folders if provenance.read(folder)["cohort"] == kind), None)
 

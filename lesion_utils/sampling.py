@@ -36,9 +36,7 @@ def sample_images(generator, n, *, noise, seed, class_weights=None, batch_size=2
     (n, 64, 64, 1) float32 in [0, 1]
     """
     random = np.random.default_rng(seed)
-    vectors = (
-        np.stack([draw_noise(networks.NOISE_SIZE, noise, random) for _ in range(n)]) if n else np.zeros((0, networks.NOISE_SIZE))
-    )
+    vectors = np.reshape([draw_noise(networks.NOISE_SIZE, noise, random) for _ in range(n)], (n, networks.NOISE_SIZE))
     images = []
     for start in range(0, n, batch_size):
         part = vectors[start : start + batch_size]

@@ -6,8 +6,8 @@ the commit that they were measured with. No number of the page is typed.
 
 import pandas as pd
 
-from .cohort_pages import markdown_table
 from .files import atomic_path, write_text
+from .markdown import markdown_table
 from .settings import ROOT
 
 TABLE, SCALING = ROOT / "book" / "speed.csv", ROOT / "book" / "scaling.csv"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from lesion_utils import cohort_pages
+from lesion_utils.markdown import markdown_table
 from lesion_utils.paired import paired_difference
 from lesion_utils.scores import RESULT_COLUMNS
 
@@ -188,5 +189,5 @@ def test_answer_is_that_of_the_first_gan_and_of_none_without_any():
 
 
 def test_cells_of_a_table_cannot_break_it():
-    text = cohort_pages.markdown_table(pd.DataFrame({"class": ["a|b", "<script>", "$x$ `y` *z*", "back\\slash"]}))
+    text = markdown_table(pd.DataFrame({"class": ["a|b", "<script>", "$x$ `y` *z*", "back\\slash"]}))
     assert text.splitlines()[2:] == ["| a\\|b |", "| &lt;script> |", "| \\$x\\$ 'y' \\*z\\* |", "| back\\\\slash |"]
