@@ -67,8 +67,10 @@ def reduction_note(notebook, values):
     """Say in a sentence which of a notebook's ``values`` differ from the paper's settings."""
     changed = changed_settings(notebook, values)
     if not changed:
-        return "Its settings are the paper's."
-    return f"It differs from the paper's settings in {', '.join(changed)}, so its numbers are not those of the full experiment."
+        return f"All settings of notebook {notebook[:2]} are those of the full experiment."
+    return (
+        f"This run differs from the full experiment in {', '.join(changed)}, so its numbers are not those of the full experiment."
+    )
 
 
 def notebooks(root=ROOT):

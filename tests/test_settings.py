@@ -208,9 +208,9 @@ def test_notebook_without_parameters_cell_is_an_error(tmp_path):
 def test_reduction_note_names_what_differs_from_the_paper():
     own = DEFAULTS["05_classification"]
     same = own | {"run": "runs/mine", "seeds": [0, 1], "precision": "float32", "something": "else"}
-    assert settings.reduction_note("05_classification", same) == "Its settings are the paper's."
+    assert settings.reduction_note("05_classification", same) == "All settings of notebook 05 are those of the full experiment."
     note = settings.reduction_note("05_classification", own | {"epochs": 4, "momentum": 0.5})
-    assert "differs from the paper's settings in epochs, momentum, so" in note
+    assert note.startswith("This run differs from the full experiment in epochs, momentum, so")
 
 
 def test_run_name_and_folder(tmp_path):
