@@ -1,7 +1,7 @@
 """Tools shared by the notebooks of *Lesion Book*: one idea per module, data flowing one way.
 
-cohort -> splits -> rois -> augment -> gans -> classifier -> scores -> paired -> gan_judge -> figures.  A module imports only
-modules to its left.
+cohort -> splits -> rois -> augment -> scores -> runs -> classifier -> gans -> sampling -> experiment -> paired -> gan_judge ->
+figures.  Of these, a module imports only modules to its left, itself or through others.
 """
 
 import os

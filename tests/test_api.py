@@ -1,7 +1,10 @@
 """The order of the package's page, and what it keeps of a docstring."""
 
+import re
+
 import api
 
+import lesion_utils
 from lesion_utils import settings
 
 
@@ -12,6 +15,15 @@ def test_every_module_stands_once_after_those_it_rests_on():
     for place, name in enumerate(order):
         needed = {other for other in api.imported((api.PACKAGE / f"{name}.py").read_text(encoding="utf-8")) if other != name}
         assert needed <= set(order[:place]), name
+
+
+def test_chain_of_the_package_holds():
+    """What its docstring says: nothing in the chain needs what stands at or after its own place."""
+    chain = re.search(r"(?:\w+ -> )+\w+", " ".join(lesion_utils.__doc__.split()))[0].split(" -> ")
+    assert len(chain) == len(set(chain)) > 5
+    for place, name in enumerate(chain):
+        needed = api.modules_of((api.PACKAGE / f"{name}.py").read_text(encoding="utf-8"), set())
+        assert set(needed) & set(chain[place:]) == set(), name
 
 
 def test_headings_are_the_notebooks_that_need_a_module_first():
