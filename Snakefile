@@ -1,5 +1,6 @@
 # The experiment's order: each rule executes one notebook with papermill, whole or not at all. Paths are relative to runs/<NAME>/.
-# A rule lists its notebook, its parameters and the modules it imports as inputs: a change of any of them runs it, and what follows, again.
+# A rule lists its notebook, its parameters and the modules it imports, itself or through others, as inputs: a change of any of them runs
+# it, and what follows, again.
 # Where the run is made in parts (standard, paper), what a notebook trains is a job for each seed and fold or arm, which may run on
 # any machine: the notebook as far as the cell that trains. The notebook's page is then one run over all, which finds it all done.
 import sys
@@ -64,7 +65,7 @@ rule all:
 
 
 rule data:
-    input: source("01_data", "calibration_table", "phantom", "anatomy", "appearance", "realism", *READERS, *BASE), "parameters/01_data.yml", "parameters/table.txt"
+    input: source("01_data", "calibration_table", "paper", "texture", "phantom", "anatomy", "appearance", "realism", *READERS, *BASE), "parameters/01_data.yml", "parameters/table.txt"
     output: "book/notebooks/01_data.ipynb", "cohort.npz", "folds.csv", "preparation.json"
     threads: THREADS
     benchmark: "benchmarks/data.tsv"
@@ -175,7 +176,7 @@ rule reader_study:
 
 rule fidelity:
     input:
-        source("10_fidelity", "fidelity", "likeness", "fidelity_figures", "memorisation", "texture", "svm", "gan_training", "gans", "sampling", "acgan", *BASE, *NETS),
+        source("10_fidelity", "fidelity", "likeness", "fidelity_figures", "memorisation", "paired", "texture", "gan_training", "gans", "sampling", "acgan", *BASE, *NETS),
         "parameters/10_fidelity.yml", rules.classification.output,
     output: "book/notebooks/10_fidelity.ipynb", "results/10_fidelity.csv"
     threads: HALF
@@ -214,7 +215,7 @@ rule statistics:
 
 rule better_gans_part:
     input:
-        source("14_better_gans", "paired", "better_gans", "gan_options", "acgan", "gan_training", "gans", "sampling", "selection", "comparison", "comparison_rows", "comparison_tables", "comparison_figures", "controls_results", "power", *BASE, *NETS),
+        source("14_better_gans", "paired", "better_gans", "gan_options", "acgan", "gan_training", "gans", "sampling", "selection", "comparison", "comparison_rows", "comparison_tables", "comparison_figures", "controls_results", "measures", "power", *BASE, *NETS),
         "parameters/14_better_gans.yml", rules.classification.output,
     output: "parts/better_gans/seed{seed}.ipynb"
     threads: THREADS
@@ -251,7 +252,7 @@ rule results:
 
 
 rule summary:
-    input: source("09_results", "summary", "sentences", "summary_figures", "paper", "agreement", "reading", "texture", "phantom", *BASE, *NETS), "parameters/09_results.yml", rules.results.output
+    input: source("09_results", "summary", "sentences", "summary_figures", "paper", "paired", "agreement", "reading", "texture", "phantom", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/09_results.yml", rules.results.output
     output: "book/notebooks/09_results.ipynb"
     threads: THREADS
     benchmark: "benchmarks/summary.tsv"

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import api
 import pytest
 import yaml
 from packaging.markers import Marker, default_environment
@@ -179,32 +180,39 @@ def test_project_files_hold_no_machine_paths():
 
 
 def rules():
-    """Return the modules that each rule of the workflow declares, by the notebook that it executes."""
+    """Return what each rule of the workflow declares by the notebook that it executes: modules by name, and those of lists."""
     text = read("Snakefile")
     lists = {name: ast.literal_eval(re.search(rf"^{name} = (\[.*\])$", text, re.M)[1]) for name in ("BASE", "NETS", "READERS")}
     declared = {}
     for notebook, words in re.findall(r'source\("(\w+)"((?:, (?:"\w+"|\*\w+))*)\)', text):
-        modules = [*re.findall(r'"(\w+)"', words), *(name for part in re.findall(r"\*(\w+)", words) for name in lists[part])]
-        declared.setdefault(notebook, []).append(set(modules))
+        listed = {name for part in re.findall(r"\*(\w+)", words) for name in lists[part]}
+        declared.setdefault(notebook, []).append((set(re.findall(r'"(\w+)"', words)), listed))
     return declared
 
 
-def notebook_imports(path):
-    """Return the modules of the package that a notebook imports itself."""
-    found = set()
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        for node in ast.walk(ast.parse("".join(cell["source"]))) if cell["cell_type"] == "code" else ():
-            if isinstance(node, ast.ImportFrom) and node.module == "lesion_utils":
-                found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module.startswith("lesion_utils."):
-                found.add(node.module.split(".")[1])
+class WithoutFunctions(ast.NodeTransformer):
+    """What is left runs when a module is imported; what functions import is loaded when they are called, if ever."""
+
+    def visit_FunctionDef(self, node):  # noqa: N802
+        return None
+
+
+def loaded_modules(code, seen=()):
+    """Return the modules of the package that are loaded when code runs, by it and by one another, beside those ``seen``."""
+    found = set(seen)
+    for name in api.imported(ast.unparse(WithoutFunctions().visit(ast.parse(code)))):
+        if name not in found:
+            found = loaded_modules(read(f"lesion_utils/{name}.py"), found | {name})
     return found
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
-def test_a_changed_module_runs_the_notebooks_that_import_it(path):
+def test_a_changed_module_runs_the_notebooks_that_need_it(path):
     declared = rules()
     assert path.stem in declared, "no rule executes it"
-    for modules in declared[path.stem]:
-        assert {name for name in modules if not (ROOT / "lesion_utils" / f"{name}.py").is_file()} == set()
-        assert notebook_imports(path) - modules - declared["01_data"][0] == set(), "what 01_data declares runs all the rest"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    loaded = loaded_modules("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
+    for named, listed in declared[path.stem]:
+        assert {name for name in named | listed if not (ROOT / "lesion_utils" / f"{name}.py").is_file()} == set()
+        assert loaded - named - listed - set.union(*declared["01_data"][0]) == set(), "what 01_data declares runs all the rest"
+        assert named - loaded == set(), "declared, and not needed"
