@@ -10,18 +10,20 @@ from side_by_side import hardware, stopwatch
 
 from lesion_utils import augment, fidelity, likeness, memorisation, phantom, rois
 from lesion_utils.classifier import Trainer
+from lesion_utils.settings import notebook_defaults
 
-SYNTHETIC, TRAINING, LESIONS, NEIGHBOURS = 3_000, 10_000, (53, 64, 65), 5
-WINDOW = {"window_level": 60.0, "window_width": 400.0}
-#: The parameters of notebooks/10_fidelity.ipynb, and of notebooks/02_classic_augmentation.ipynb.
-RADIOMICS = {"levels": 32, "distances": [1, 2, 4], "frequencies": [0.02, 0.04, 0.08, 0.16, 0.32], "orientations": 8}
-PLAN = {"rotations": 30, "flips": 3, "translations": 7, "scales": 5}
+SYNTHETIC, TRAINING, LESIONS = 3_000, 10_000, (53, 64, 65)
+#: Parameters of the notebooks.
+DATA, STEPS, OWN = (notebook_defaults(name) for name in ("01_data", "02_classic_augmentation", "10_fidelity"))
+WINDOW = {name: DATA[name] for name in ("window_level", "window_width")}
+PLAN = {name: STEPS[name] for name in ("rotations", "flips", "translations", "scales")}
+RADIOMICS = {name: OWN[name] for name in ("levels", "distances", "frequencies", "orientations")}
 
 
 def augmented(cohort, amount, seed):
     """Return (amount, 64, 64, 1) classic augmentations, the same number of every lesion."""
     _, diameter = rois.lesion_geometry(cohort.outlines)
-    plan = augment.augmentation_plan(diameter, margin=0.25, seed=seed, **PLAN)
+    plan = augment.augmentation_plan(diameter, margin=DATA["margin"], seed=seed, **PLAN)
     order = np.random.default_rng(seed).permutation(len(cohort))
     return augment.augmented_rois(cohort, plan, *augment.nested_group(order, amount, plan.shape[1]), **WINDOW)[0].images
 
@@ -36,7 +38,7 @@ def main():
     print(__doc__.splitlines()[0])
     print(hardware("tensorflow", "scikit-learn", "opencv-python-headless"))
     training, strangers, others = (phantom.simulate(LESIONS, seed=seed) for seed in range(3))
-    originals = rois.extract_rois(training, margin=0.25, **WINDOW)
+    originals = rois.extract_rois(training, margin=DATA["margin"], **WINDOW)
     seen, unseen = augmented(training, TRAINING, 0), augmented(strangers, TRAINING, 1)
     synthetic = augmented(others, SYNTHETIC, 2)
     settings = {"epochs": 1, "batch_size": 64, "learning_rate": 0.001, "momentum": 0.9, "precision": "float32"}
@@ -47,7 +49,7 @@ def main():
         real, drawn = look(seen), look(synthetic)
         lap(f"{space} features")
         likeness.kid(real, drawn)
-        likeness.density_coverage(real, drawn, NEIGHBOURS)
+        likeness.density_coverage(real, drawn, OWN["neighbours"])
         lap(f"{space} space: KID, density, coverage")
     for name, images in {"training": seen, "unseen": unseen}.items():
         memorisation.nearest(synthetic, eight_views(images))
