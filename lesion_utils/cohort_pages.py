@@ -13,7 +13,7 @@ from . import comparison_rows, provenance
 from .files import atomic_path, write_text
 from .likeness import MEASURES, SPACES
 from .markdown import markdown_table
-from .paired import Difference, decide, margin_text, paired_difference, points, verdict
+from .paired import Difference, balanced_difference, decide, margin_text, paired_difference, points, verdict
 from .scores import ARM_NAMES, ON_TEST_SET, TEST_SETS, WHAT
 from .settings import read_settings
 from .summary import Estimate, load_results
@@ -24,6 +24,8 @@ NONE_YET = "No run on real CT has been published with this copy of the book yet;
 SETS = {"real": "unseen real ROIs (floor)", "classic": "the GAN's training images"}
 
 
+#: From this share of lesions on, the largest class decides what accuracy is.
+MOST = 2 / 3
 #: Table of results.csv that holds the synthetic arm minus each control.
 BEYOND = "synthetic_minus_control"
 #: What the welcome page sets beside the answer: other additions to the classic group.
@@ -53,7 +55,8 @@ def write_answer(run, target):
     settings, controls = (read_settings(run / "parameters" / f"{name}.yml") for name in ("05_classification", "11_controls"))
     margin, draws = settings["accuracy_margin"], settings["bootstrap_draws"]
     results = with_intervals_anew(load_results(run), pd.read_csv(target / "predictions.csv"), draws, controls["gan"])
-    write_text(target / "answer_sentence.md", answer_sentence(_differences(results, "answer"), margin) + "\n")
+    answers = _differences(results, "answer")
+    write_text(target / "answer_sentence.md", f"{answer_sentence(answers, margin)} {gains_sentence(answers)}".strip() + "\n")
     write_text(target / "controls_answer.md", _beside(results, margin))
 
 
@@ -68,6 +71,20 @@ def answer_sentence(rows, margin):
     return (
         f"Adding {added} to the classic group, in amounts chosen on inner folds, changes accuracy by {points(difference)} "
         f"{ON_TEST_SET[row['test_set']]}: this run {verdict(difference, added, margin)}."
+    )
+
+
+def gains_sentence(rows):
+    """Say plainly of how many kinds of synthetic ROIs the interval of the gain excludes zero, on the test set of the answer."""
+    rows = rows[rows["arm"].isin(GANS)]
+    if rows.empty:
+        return ""
+    test = max(set(rows["test_set"]), key=list(TEST_SETS).index)
+    rows = rows[rows["test_set"] == test]
+    gained, lost = int((rows["ci_low"] > 0).sum()), int((rows["ci_high"] < 0).sum())
+    return (
+        f"Of {len(rows)} kind{'s' * (len(rows) > 1)} of synthetic ROIs that were tried, {gained or 'none'} gained "
+        f"{ON_TEST_SET[test]} by an interval that excludes zero" + f", and {lost} lost by one" * bool(lost) + "."
     )
 
 
@@ -109,13 +126,16 @@ def write_pages(run, target):
         return
     made, settings = provenance.read(run), read_settings(run / "parameters" / "05_classification.yml")
     margin = settings["accuracy_margin"]
-    results = with_intervals_anew(load_results(run), pd.read_csv(run / "predictions.csv.xz"), settings["bootstrap_draws"])
+    draws, predictions = settings["bootstrap_draws"], pd.read_csv(run / "predictions.csv.xz")
+    results = with_intervals_anew(load_results(run), predictions, draws)
+    answers = _differences(results, "answer")
     controls = _differences(results, "controls")
     for name, figure in (("answer", answer_figure(results)), ("controls", controls_figure(controls, margin))):
         with atomic_path(target / f"real_ct_{name}.png") as path:
             figure.savefig(path, dpi=150)
     tables = {
-        "answers": differences_table(_differences(results, "answer"), margin),
+        "answers": differences_table(answers, margin),
+        "balanced": differences_table(balanced_rows(answers, arms_of(results, predictions), draws), margin),
         "arms": arms_table(results),
         "choices": choices_table(results),
         "controls": differences_table(controls, margin),
@@ -123,7 +143,8 @@ def write_pages(run, target):
         "copies": copies_table(results),
     }
     texts = {name: markdown_table(table) for name, table in tables.items()}
-    texts |= {"made": made_line(run.name, made), "command": made["command"]}
+    texts |= {"made": made_line(run.name, made), "command": made["command"], "gains": gains_sentence(answers)}
+    texts["mix"] = mix_sentence(predictions)
     texts["settings"] = settings_line(made)
     for page, template in (("real_ct.md", "real_ct.md"), ("real_ct_answer.md", "real_ct_welcome.md")):
         prose = (Path(__file__).parent / template).read_text(encoding="utf-8")
@@ -154,6 +175,29 @@ def with_intervals_anew(results, predictions, draws, gan="dcgan"):
         found = paired_difference(new, old, draws=draws, seed=0)
         results.loc[index, ["value", "ci_low", "ci_high"]] = found.value, *found.interval
     return results
+
+
+def balanced_rows(answers, arms, draws):
+    """Return rows like ``answers`` with the differences of balanced accuracy, in which every class counts alike."""
+    rows = answers.copy()
+    for index, row in answers.iterrows():
+        new, old = (arms[arm][arms[arm]["test_set"] == row["test_set"]] for arm in (row["arm"], "classic"))
+        found = balanced_difference(new, old, draws=draws, seed=0)
+        rows.loc[index, ["value", "ci_low", "ci_high"]] = found.value, *found.interval
+    return rows
+
+
+def mix_sentence(predictions):
+    """Say how many lesions of each class the independent test set has, and what always answering the largest would score."""
+    lesions = predictions[predictions["test_set"] == "independent"].drop_duplicates("lesion_id")["true"].value_counts()
+    if lesions.empty:
+        return "There is no independent test set."
+    counts = ", ".join(f"{number:,} {name}" for name, number in lesions.items())
+    share = lesions.iloc[0] / lesions.sum()
+    said = f"The independent test set holds {counts}: whoever always answers {lesions.index[0]} is right in {100 * share:.1f} %"
+    if share > MOST:
+        said += ", and accuracy there says mostly how often that class is answered"
+    return f"{said}. In balanced accuracy every class counts alike."
 
 
 def arms_of(results, predictions):
