@@ -122,6 +122,15 @@ def test_verdicts_follow_the_predictions_by_the_present_rule_not_the_intervals_o
     assert within.endswith("]: helps") and low > 20
     assert independent.startswith("+0.0 [") and independent.endswith("]: cannot tell")
     assert "| -50.0 [" in text, "of the controls too: permuted names none rightly"
+    assert cohort_pages.OLDER in text, "the reader is told that the run's own notebooks say otherwise"
+
+
+def test_run_of_the_present_rule_is_not_called_older(pages, tmp_path):
+    run = tmp_path / "standard-table"
+    table = pd.DataFrame(list(rows()), columns=RESULT_COLUMNS)
+    cohort_pages.with_intervals_anew(table, pd.concat(predictions()), 300).to_csv(run / "results.csv", index=False)
+    cohort_pages.write_pages(run, pages)
+    assert cohort_pages.OLDER not in (pages / "real_ct.md").read_text()
 
 
 def test_welcome_page_answers_and_leads_to_the_chapter(pages):
