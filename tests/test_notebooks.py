@@ -1,6 +1,7 @@
 """The notebooks as they are committed, and what one says that is run before its turn."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -217,3 +218,20 @@ def test_table_of_texture_methods_has_the_networks_arms_where_the_inner_folds_ch
     assert names["order"] == ["classic", "dcgan", "glcm"]
     accuracy = names["every"].query("metric == 'accuracy'").set_index("arm")["value"]
     assert accuracy.to_dict() == {"classic": 1.0, "dcgan": 1.0, "glcm": 0.75}, "one line an arm"
+
+
+@each_notebook
+def test_names_that_a_notebook_takes_from_the_package_are_there(name):
+    """A run finds a name that is gone only when its cell is reached, after hours of training."""
+    trees = [ast.parse(cell.source) for cell in code_cells(name)]
+    modules = {}
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "lesion_utils":
+            for alias in node.names:
+                try:
+                    modules[alias.asname or alias.name] = importlib.import_module(f"{node.module}.{alias.name}")
+                except ModuleNotFoundError:
+                    assert hasattr(importlib.import_module(node.module), alias.name), f"{node.module}.{alias.name}"
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            assert hasattr(modules[node.value.id], node.attr), f"{node.value.id}.{node.attr}"
