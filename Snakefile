@@ -65,7 +65,7 @@ rule all:
 
 
 rule data:
-    input: source("01_data", "calibration_table", "paper", "texture", "phantom", "anatomy", "appearance", "realism", *READERS, *BASE), "parameters/01_data.yml", "parameters/table.txt"
+    input: source("01_data", "calibration_table", "paper", "texture", "phantom", "anatomy", "appearance", "realism", *READERS, *BASE), ROOT / "lesion_utils" / "calibration.csv", "parameters/01_data.yml", "parameters/table.txt"
     output: "book/notebooks/01_data.ipynb", "cohort.npz", "folds.csv", "preparation.json"
     threads: THREADS
     benchmark: "benchmarks/data.tsv"
