@@ -122,6 +122,7 @@ def test_verdicts_follow_the_predictions_by_the_present_rule_not_the_intervals_o
     assert within.endswith("]: helps") and low > 20
     assert independent.startswith("+0.0 [") and independent.endswith("]: cannot tell")
     assert "| -50.0 [" in text, "of the controls too: permuted names none rightly"
+    assert cohort_pages.OLDER in (pages / "real_ct_answer.md").read_text()
     assert cohort_pages.OLDER in text, "the reader is told that the run's own notebooks say otherwise"
 
 
