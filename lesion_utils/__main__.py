@@ -217,7 +217,7 @@ def _links(options):
 
 
 def _join(options):
-    from .runs import join_results
+    from .scores import join_results
 
     _step(options.folder, join_results)
 

@@ -22,12 +22,10 @@ from .summary import Estimate, load_results
 GANS = ("dcgan", "acgan", "better_gan")
 NONE_YET = "No run on real CT has been published with this copy of the book yet; {page} says how to make one."
 SETS = {"real": "unseen real ROIs (floor)", "classic": "the GAN's training images"}
-
-
 #: What is said where a published run's own notebooks print other intervals.
 OLDER = (
-    "The executed notebooks of this run print other intervals, and other verdicts: they are older than the rule by which an "
-    "interval holds the spread of networks too. This page follows the rule."
+    "The executed notebooks of this run print other intervals, from which other verdicts may follow: they are older than the "
+    "rule by which an interval holds the spread of networks too. This page follows the rule."
 )
 #: From this share of lesions on, the largest class decides what accuracy is.
 MOST = 2 / 3
@@ -129,6 +127,8 @@ def write_pages(run, target):
         write_text(target / "real_ct.md", NONE_YET.format(page="this page") + "\n")
         write_text(target / "real_ct_answer.md", NONE_YET.format(page="[the chapter on real CT](real_ct.md)") + "\n")
         return
+    import matplotlib.pyplot as plt
+
     made, settings = provenance.read(run), read_settings(run / "parameters" / "05_classification.yml")
     margin = settings["accuracy_margin"]
     draws, predictions = settings["bootstrap_draws"], pd.read_csv(run / "predictions.csv.xz")
@@ -139,6 +139,7 @@ def write_pages(run, target):
     for name, figure in (("answer", answer_figure(results)), ("controls", controls_figure(controls, margin))):
         with atomic_path(target / f"real_ct_{name}.png") as path:
             figure.savefig(path, dpi=150)
+        plt.close(figure)
     tables = {
         "answers": differences_table(answers, margin),
         "balanced": differences_table(balanced_rows(answers, arms_of(results, predictions), draws), margin),

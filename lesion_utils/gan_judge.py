@@ -3,8 +3,8 @@
 import pandas as pd
 
 from .experiment import load_classifier
-from .paired import over_models
-from .scores import TEST_SETS, result_row, wilson
+from .paired import share_over_models
+from .scores import TEST_SETS, result_row
 
 
 def class_agreement(run, rois, seed, fold):
@@ -43,16 +43,15 @@ def agreement_rows(agreement, classes, **where):
     -------
     list of dict
         Rows of results.csv with metric ``class_agreement``: one a class, and ``all``. The interval is Wilson's over ROIs, widened
-        by the spread between seeds and folds (:func:`paired.over_models`), because the ROIs of one GAN are alike.
+        by the spread between seeds and folds (:func:`paired.share_over_models`), because the ROIs of one GAN are alike.
     """
     agreement = agreement.assign(agrees=agreement["asked"] == agreement["named"])
     rows = []
     for number, name in [*enumerate(classes), (None, "all")]:
         own = agreement if number is None else agreement[agreement["asked"] == number]
         by_gan = own.groupby(["seed", "fold"])["agrees"].mean()
-        interval = over_models(wilson(int(own["agrees"].sum()), len(own)), own["agrees"].mean(), by_gan)
-        low, high = (min(max(end, 0.0), 1.0) for end in interval)
-        rows.append(result_row("class_agreement", own["agrees"].mean(), (low, high), len(own), label=name, **where))
+        interval = share_over_models(int(own["agrees"].sum()), len(own), by_gan)
+        rows.append(result_row("class_agreement", own["agrees"].mean(), interval, len(own), label=name, **where))
     return rows
 
 

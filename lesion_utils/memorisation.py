@@ -6,9 +6,9 @@ from scipy.stats import beta
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from .errors import DataError, SettingsError
-from .paired import over_models
+from .paired import over_models, share_over_models
 from .rois import lesion_geometry, sampling_matrices, warp
-from .scores import result_row, wilson
+from .scores import proportion_row, result_row
 
 #: Images whose distances to all views are held in memory at once.
 CHUNK = 1024
@@ -192,9 +192,9 @@ def memorisation_rows(judged, *, classes, seed):
     list of dict
         ``near_copies`` of arm ``real`` is the share expected without memorisation, j / (n + 1), with the 95 % range that so few
         real ROIs leave open (a beta distribution); all other shares have Wilson's intervals, widened by the spread between folds
-        and classes (:func:`paired.over_models`), because the ROIs of one GAN are alike. ``near_copies_excess`` is the share minus
-        that with exchanged parts, with Newcombe's interval, widened likewise. Real ROIs of the independent test set are asked in
-        every fold and count once.
+        and classes (:func:`paired.share_over_models`), because the ROIs of one GAN are alike. ``near_copies_excess`` is the share
+        minus that with exchanged parts, with Newcombe's interval, widened likewise. Real ROIs of the independent test set are
+        asked in every fold and count once.
     """
     rows = []
     folds = [("all", judged), *judged.groupby("fold")]
@@ -210,25 +210,18 @@ def memorisation_rows(judged, *, classes, seed):
                     total, places = total / times, (total["n"] + len(group)) / times  # one place more than ROIs a threshold
                     interval = tuple(beta.ppf([0.025, 0.975], total["rank"], places - total["rank"]).tolist())
                     rows.append(result_row("near_copies", total["rank"] / places, interval, total["n"], **where))
-                    near = int(total["nearer_to_training"]), total["n"]
-                    rows.append(result_row("nearer_to_training", near[0] / near[1], wilson(*near), total["n"], **where))
+                    rows.append(proportion_row("nearer_to_training", total["nearer_to_training"], total["n"], **where))
                     continue
                 for metric in ("near_copies", "near_copies_swapped", "nearer_to_training"):
-                    interval = wilson(total[metric], total["n"])
-                    rows.append(
-                        _widened_row(metric, total[metric] / total["n"], interval, group[metric] / group["n"], group, where)
-                    )
+                    interval = share_over_models(total[metric], total["n"], group[metric] / group["n"])
+                    rows.append(result_row(metric, total[metric] / total["n"], interval, total["n"], **where))
                 found, swapped = total["near_copies"], total["near_copies_swapped"]
                 interval = confint_proportions_2indep(found, total["n"], swapped, total["n"], method="newcomb")
-                by_gan = (group["near_copies"] - group["near_copies_swapped"]) / group["n"]
                 excess = (found - swapped) / total["n"]
-                rows.append(_widened_row("near_copies_excess", excess, interval, by_gan, group, where))
+                by_gan = (group["near_copies"] - group["near_copies_swapped"]) / group["n"]
+                interval = over_models(interval, excess, by_gan)
+                rows.append(result_row("near_copies_excess", excess, interval, total["n"], **where))
     return rows
-
-
-def _widened_row(metric, value, interval, by_gan, group, where):
-    low, high = np.clip(over_models(interval, value, by_gan), -1.0 if metric == "near_copies_excess" else 0.0, 1.0)
-    return result_row(metric, value, (float(low), float(high)), group["n"].sum(), **where)
 
 
 def memorisation_sentence(rows, gan, label="all"):

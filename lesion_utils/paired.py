@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from .scores import drawn_patients, mean_interval
+from .scores import drawn_patients, mean_interval, wilson
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,17 @@ def over_models(interval, value, by_model):
         return interval
     low, high = interval
     return float(value - np.hypot(value - low, reach)), float(value + np.hypot(high - value, reach))
+
+
+def share_over_models(successes, trials, by_model):
+    """Return Wilson's 95 % interval of a share, widened by the spread of the models' own shares and cut at 0 and 1.
+
+    For images drawn by a few GANs: those of one are alike. nan without trials.
+    """
+    if not trials:
+        return np.nan, np.nan
+    low, high = over_models(wilson(successes, trials), successes / trials, by_model)
+    return max(low, 0.0), min(high, 1.0)
 
 
 def paired_changes(new, old):

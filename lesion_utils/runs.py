@@ -20,7 +20,6 @@ from .cohort import Cohort
 from .errors import MissingInputError, SettingsError
 from .files import write_csv, write_json
 from .rois import extract_rois, lesion_geometry
-from .scores import RESULT_COLUMNS
 from .settings import run_folder
 from .splits import assert_no_leak
 from .streams import stream
@@ -348,16 +347,6 @@ def open_run(run):
     folder = run_folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     return Run(folder)
-
-
-def join_results(folder):
-    """Join the notebooks' parts to ``results.csv`` and ``predictions.csv`` of the run."""
-    folder = Path(folder)
-    for name, columns in (("results", RESULT_COLUMNS), ("predictions", None)):
-        files = sorted((folder / name).glob("[!.]*.csv"))  # what a killed process left half-written starts with a dot
-        parts = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in files]
-        table = pd.concat(parts, ignore_index=True)
-        write_csv(folder / f"{name}.csv", table[columns] if columns else table)
 
 
 def _part(rois, chosen, cohort):

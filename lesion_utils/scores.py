@@ -1,9 +1,13 @@
 """What a set of predictions is worth: the paper's measures (section 4.1), Wilson intervals, and tidy rows for results.csv."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 from statsmodels.stats.proportion import proportion_confint
+
+from .files import write_csv
 
 #: Columns of results.csv, one figure a row. Empty: not applicable; ``all``: pooled over folds or seeds.
 RESULT_COLUMNS = [
@@ -221,6 +225,16 @@ def confusion_rows(matrix, classes, **where):
 def results_frame(rows):
     """Return rows as a DataFrame with the columns of results.csv, in order."""
     return pd.DataFrame(rows, columns=RESULT_COLUMNS)
+
+
+def join_results(folder):
+    """Join the notebooks' parts to ``results.csv`` and ``predictions.csv`` of the run."""
+    folder = Path(folder)
+    for name, columns in (("results", RESULT_COLUMNS), ("predictions", None)):
+        files = sorted((folder / name).glob("[!.]*.csv"))  # what a killed process left half-written starts with a dot
+        parts = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in files]
+        table = pd.concat(parts, ignore_index=True)
+        write_csv(folder / f"{name}.csv", table[columns] if columns else table)
 
 
 def smallest_best(accuracy_by_amount):

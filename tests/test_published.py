@@ -89,6 +89,8 @@ def test_readme_states_the_differences_that_follow_from_the_published_prediction
         answers = results[(results["table"] == "answer") & (results["metric"] == "accuracy_difference")]
         balanced = cohort_pages.balanced_rows(answers, cohort_pages.arms_of(results, predictions), drawn)
         stated += [(row["arm"], row) for _, row in balanced[balanced["test_set"] == "independent"].iterrows()]
+    gains = results[(results["table"] == "answer") & results["arm"].isin(cohort_pages.GANS)]
+    assert (gains["ci_low"] <= 0).all() == ("On neither cohort has an arm with synthetic images a gain" in readme)
     for arm, row in stated:
         value, low, high = (100 * row[name] for name in ("value", "ci_low", "ci_high"))
         assert f" {value:.1f} ({low:.1f} to {high:.1f})" in readme, (arm, value, low, high)

@@ -13,7 +13,7 @@ from lesion_utils.augment import augmented_rois, nested_group
 from lesion_utils.errors import DataError, LeakError, MissingInputError, SettingsError
 from lesion_utils.files import write_json
 from lesion_utils.rois import RoiSet, extract_rois
-from lesion_utils.runs import Run, join_results, open_run
+from lesion_utils.runs import Run, open_run
 from lesion_utils.settings import notebooks
 from lesion_utils.splits import patient_folds
 from lesion_utils.streams import stream
@@ -268,7 +268,7 @@ def test_results_of_all_notebooks_are_joined_without_changing_a_digit(run):
     run.save_results("05_classification", first, predictions)
     run.save_results("03_dcgan", scores.results_frame([scores.result_row("accuracy", 0.5, table="gan_check")]))
     (run.folder / "results" / ".05_classification-half.csv").write_text("half a li")
-    join_results(run.folder)
+    scores.join_results(run.folder)
     text = (run.folder / "results.csv").read_text().splitlines()
     assert text == [
         ",".join(scores.RESULT_COLUMNS),
