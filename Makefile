@@ -69,8 +69,8 @@ cluster: .venv/cluster  ## the smoke book on a SLURM of its own, with mishaps (a
 jax: .venv/test  ## trainings with the other backend, JAX, on the processor: the same bits again and after a cut
 	$(RUN) -m pytest -q tests/jax_trainings.py
 
-bench: .venv/bench  ## speed, side by side with the usual way of doing it (kept in book/speed.csv), and what bfloat16 costs
-	@for benchmark in classic_augmentation cnn_training dcgan_training bfloat16_accuracy texture tsne fidelity; do \
+bench: .venv/bench  ## speed beside the usual way of doing it, what bfloat16 costs, how cost grows (kept in book/speed.csv, scaling.csv)
+	@for benchmark in classic_augmentation cnn_training dcgan_training bfloat16_accuracy texture tsne fidelity scaling; do \
 		$(RUN) "benchmarks/$$benchmark.py" 2>.venv/bench.log || { cat .venv/bench.log; exit 1; }; echo; done
 
 clean:  ## remove .venv/ and caches; results in runs/ stay

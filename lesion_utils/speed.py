@@ -1,7 +1,7 @@
-"""How fast, and how cost grows: what the page ``book/speed.md`` shows, drawn from two tables that ``benchmarks/`` writes.
+"""How fast, and how cost grows: what the page ``book/speed.md`` shows, drawn from two tables that ``make bench`` writes.
 
-``book/speed.csv`` is the last ``make bench``, ``book/scaling.csv`` the last ``benchmarks/scaling.py``. Both name the hardware and
-the commit that they were measured with. No number of the page is typed.
+``book/speed.csv`` holds what stands beside a peer, ``book/scaling.csv`` what grows with the data. Both name the hardware and the
+commit that they were measured with. No number of the page is typed.
 """
 
 import pandas as pd
@@ -25,7 +25,15 @@ Processor time (left) and peak memory (right) of each stage for {lesions} lesion
 proportion to the number of lesions.
 ```
 """
-NONE_YET = "Nothing has been measured with this copy of the book yet: `{command}` does.\n"
+NONE_YET = "Nothing has been measured with this copy of the book yet: `make bench` does.\n"
+#: Begins the names of benchmarks that want a GPU, whose rows are kept only if there was one.
+GPU = "DCGAN training, GPU"
+NO_GPU = """### On a GPU
+
+**Not measured.** `benchmarks/gpu_dcgan.py` (DCGAN training beside PyTorch's example) and `benchmarks/gpu_book.py` (the whole
+`paper` profile) were rehearsed on a processor with narrow networks, which says nothing about speed. What the first measures on a
+GPU will stand here.
+"""
 
 
 def read_table(path=None, columns=COLUMNS):
@@ -44,10 +52,11 @@ def write_pages(target, table=TABLE, scaling=SCALING):
     table, scaling : Path
     """
     measured = read_table(table)
-    write_text(target / "speed.md", speed_text(measured) if len(measured) else NONE_YET.format(command="make bench"))
+    gpu = "" if measured["benchmark"].str.startswith(GPU).any() else f"\n{NO_GPU}"
+    write_text(target / "speed.md", (speed_text(measured) if len(measured) else NONE_YET) + gpu)
     measured = read_table(scaling, SCALING_COLUMNS)
     if measured.empty:
-        write_text(target / "scaling.md", NONE_YET.format(command="python benchmarks/scaling.py"))
+        write_text(target / "scaling.md", NONE_YET)
         return
     with atomic_path(target / "scaling.png") as path:
         scaling_figure(measured).savefig(path, dpi=150)

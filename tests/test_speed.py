@@ -45,7 +45,19 @@ def pages(tmp_path):
 def test_without_tables_the_page_says_how_to_make_them(tmp_path):
     speed.write_pages(tmp_path, tmp_path / "none.csv", tmp_path / "none.csv")
     assert "make bench" in (tmp_path / "speed.md").read_text()
-    assert "benchmarks/scaling.py" in (tmp_path / "scaling.md").read_text()
+    assert "make bench" in (tmp_path / "scaling.md").read_text()
+
+
+def test_that_no_gpu_was_measured_is_said_until_one_was(pages, tmp_path):
+    assert "**Not measured.**" in (pages / "speed.md").read_text()
+    measured = speed_table().assign(benchmark=speed.GPU, hardware="a GPU")
+    pd.concat([speed_table(), measured]).to_csv(tmp_path / "speed.csv", index=False)
+    speed.write_pages(pages, tmp_path / "speed.csv", tmp_path / "scaling.csv")
+    assert "Not measured" not in (pages / "speed.md").read_text()
+
+
+def test_the_benchmark_for_a_gpu_keeps_its_rows_under_the_name_that_the_page_looks_for():
+    assert f'report("{speed.GPU}"' in (speed.ROOT / "benchmarks" / "gpu_dcgan.py").read_text()
 
 
 def test_ratios_stand_with_hardware_commit_and_goal(pages):
