@@ -13,7 +13,7 @@ from . import comparison_rows, provenance
 from .files import atomic_path, write_text
 from .likeness import MEASURES, SPACES
 from .markdown import markdown_table
-from .paired import Difference, balanced_difference, decide, margin_text, paired_difference, points, verdict
+from .paired import Difference, balanced_difference, decide, margin_text, points, verdict
 from .scores import ARM_NAMES, ON_TEST_SET, TEST_SETS, WHAT
 from .settings import read_settings
 from .summary import Estimate, load_results
@@ -22,11 +22,6 @@ from .summary import Estimate, load_results
 GANS = ("dcgan", "acgan", "better_gan")
 NONE_YET = "No run on real CT has been published with this copy of the book yet; {page} says how to make one."
 SETS = {"real": "unseen real ROIs (floor)", "classic": "the GAN's training images"}
-#: What is said where a published run's own notebooks print other intervals.
-OLDER = (
-    "The executed notebooks of this run print other intervals, from which other verdicts may follow: they are older than the "
-    "rule by which an interval holds the spread of networks too. This page follows the rule."
-)
 #: From this share of lesions on, the largest class decides what accuracy is.
 MOST = 2 / 3
 #: Table of results.csv that holds the synthetic arm minus each control.
@@ -53,11 +48,9 @@ def write_answer(run, target):
     run : Path
         Holds ``results.csv`` and ``parameters/``.
     target : Path
-        ``book/figures/`` of the tree that is rendered; holds ``predictions.csv``.
+        ``book/figures/`` of the tree that is rendered.
     """
-    settings, controls = (read_settings(run / "parameters" / f"{name}.yml") for name in ("05_classification", "11_controls"))
-    margin, draws = settings["accuracy_margin"], settings["bootstrap_draws"]
-    results = with_intervals_anew(load_results(run), pd.read_csv(target / "predictions.csv"), draws, controls["gan"])
+    margin, results = read_settings(run / "parameters" / "05_classification.yml")["accuracy_margin"], load_results(run)
     answers = _differences(results, "answer")
     write_text(target / "answer_sentence.md", f"{answer_sentence(answers, margin)} {gains_sentence(answers)}".strip() + "\n")
     write_text(target / "controls_answer.md", _beside(results, margin))
@@ -132,8 +125,7 @@ def write_pages(run, target):
     made, settings = provenance.read(run), read_settings(run / "parameters" / "05_classification.yml")
     margin = settings["accuracy_margin"]
     draws, predictions = settings["bootstrap_draws"], pd.read_csv(run / "predictions.csv.xz")
-    printed = load_results(run)
-    results = with_intervals_anew(printed, predictions, draws)
+    results = load_results(run)
     answers = _differences(results, "answer")
     controls = _differences(results, "controls")
     for name, figure in (("answer", answer_figure(results)), ("controls", controls_figure(controls, margin))):
@@ -152,43 +144,10 @@ def write_pages(run, target):
     texts = {name: markdown_table(table) for name, table in tables.items()}
     texts |= {"made": made_line(run.name, made), "command": made["command"], "gains": gains_sentence(answers)}
     texts["mix"] = mix_sentence(predictions)
-    texts["age"] = OLDER if _differ(answers, _differences(printed, "answer")) else ""
     texts["settings"] = settings_line(made)
     for page, template in (("real_ct.md", "real_ct.md"), ("real_ct_answer.md", "real_ct_welcome.md")):
         prose = (Path(__file__).parent / template).read_text(encoding="utf-8")
         write_text(target / page, Template(prose).substitute(texts))
-
-
-def _differ(answers, printed):
-    """Say whether intervals computed anew differ from the printed ones by more than resampling does: half a point."""
-    ends = ["ci_low", "ci_high"]
-    return bool((answers[ends] - printed[ends]).abs().gt(0.005).any(axis=None))
-
-
-def with_intervals_anew(results, predictions, draws, gan="dcgan"):
-    """Return results with the interval of every difference of two arms computed from the predictions.
-
-    A published run may be older than the book, and the rule of the interval newer: a verdict follows the present rule.
-
-    Parameters
-    ----------
-    results : DataFrame
-        From :func:`summary.load_results`.
-    predictions : DataFrame
-        The run's predictions.csv.
-    draws : int
-        Resamplings of patients.
-    gan : str
-        The arm that notebook 11 sets against its controls.
-    """
-    results, arms = results.copy(), arms_of(results, predictions)
-    told = results["table"].isin(["answer", "controls", BEYOND]) & (results["metric"] == "accuracy_difference")
-    for index, row in results[told].iterrows():
-        pair = (gan, row["arm"]) if row["table"] == BEYOND else (row["arm"], "classic")
-        new, old = (arms[arm][arms[arm]["test_set"] == row["test_set"]] for arm in pair)
-        found = paired_difference(new, old, draws=draws, seed=0)
-        results.loc[index, ["value", "ci_low", "ci_high"]] = found.value, *found.interval
-    return results
 
 
 def balanced_rows(answers, arms, draws):
@@ -215,7 +174,7 @@ def mix_sentence(predictions):
 
 
 def arms_of(results, predictions):
-    """Return the predictions of every arm at the amounts that its inner folds chose; arguments as above."""
+    """Return a run's ``predictions`` of every arm at the amounts that its inner folds chose, of which its ``results`` tell."""
     choices = {}
     for row in results[results["metric"] == "chosen_amount"].itertuples():
         choices.setdefault(row.arm, {})[int(row.seed), int(row.fold)] = {"amount": int(row.value)}
