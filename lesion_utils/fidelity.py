@@ -17,6 +17,9 @@ from .texture import cooccurrence, gabor_bank, gabor_features, haralick, quantis
 
 #: Grey values by which ROIs that one generator draws twice may differ: a file has steps of 1/65535, bfloat16 coarser ones.
 SAME = 0.02
+#: Standard deviations of the real training ROIs beyond which a radiomic feature says only "far": KID's kernel is cubic, and one
+#: ROI that lies 40 away, of which real CT has some, would decide it alone.
+FARTHEST = 4
 #: Which real ROIs of unseen patients are the yardstick; ``auto`` is the independent test set where a run has one.
 REFERENCES = ("auto", "independent", "cross_validation")
 
@@ -82,14 +85,17 @@ def fit_units(real, *, each_feature):
     real : (n, d) float
         Features of real images alone; synthetic ones would bring their own yardstick.
     each_feature : bool
-        True: every feature minus its mean, by its standard deviation (their units differ), without those that do not vary. False:
-        all minus their means, by one number, the root mean square: distances keep their proportions.
+        True: every feature minus its mean, by its standard deviation (their units differ), at most :data:`FARTHEST` on either
+        side, without those that do not vary. False: all minus their means, by one number, the root mean square: distances keep
+        their proportions.
     """
     real = np.asarray(real, np.float64)
     middle, spread = real.mean(axis=0), real.std(axis=0)
     if each_feature:
         kept = spread > 1e-9 * np.maximum(1e-3, np.abs(middle))
-        return lambda features: (np.asarray(features, np.float64)[:, kept] - middle[kept]) / spread[kept]
+        return lambda features: np.clip(
+            (np.asarray(features, np.float64)[:, kept] - middle[kept]) / spread[kept], -FARTHEST, FARTHEST
+        )
     whole = max(np.sqrt(np.mean(spread**2)), 1e-12)
     return lambda features: (np.asarray(features, np.float64) - middle) / whole
 

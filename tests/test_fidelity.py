@@ -232,11 +232,24 @@ def test_units_are_those_of_the_real_images_alone():
     np.testing.assert_allclose(
         each(np.array([[1.0, 5, 97, 9]])) - each(np.array([[0.0, 5, 97, 3]])), [[1 / real[:, 0].std(), 0, 0]]
     )
+    assert set(each(real + 1000).ravel()) == {fidelity.FARTHEST} and set(each(real - 1000).ravel()) == {-fidelity.FARTHEST}
     whole = fidelity.fit_units(real, each_feature=False)
     assert np.sqrt((whole(real) ** 2).mean()) == pytest.approx(1)
     first, second = whole(real)[0] - whole(real)[1], real[0] - real[1]
     np.testing.assert_allclose(first / np.linalg.norm(first), second / np.linalg.norm(second))
     assert np.isfinite(fidelity.fit_units(np.ones((3, 2)), each_feature=False)(np.ones((2, 2)))).all()
+
+
+def test_one_odd_image_does_not_decide_kid():
+    """Two sets of one distribution, one of them with an image 40 standard deviations off in a few features."""
+    real, first, second = points(100, 8), points(60, 8, seed=1), points(60, 8, seed=2)
+    odd = second.copy()
+    odd[0, :3] += 40
+    each = fidelity.fit_units(real, each_feature=True)
+    values = [[likeness.kid(look(first), look(other)) for other in (second, odd)] for look in (each, lambda features: features)]
+    assert abs(values[0][1]) < 0.5 and abs(values[1][1]) > 20 * abs(values[0][1])
+    wide = likeness.kid(each(first), each(1.5 * second))
+    assert wide > 3 * abs(values[0][0]), "a set that differs as a whole still does"
 
 
 def test_feature_spaces_see_all_images_alike():
