@@ -100,6 +100,8 @@ def seconds_of(folder):
 def times(one, two):
     """Print the minutes of a run of one seed and of a run of two, and what ten would take."""
     first, both = (seconds_of(folder) / 60 for folder in (one, two))
+    if both <= first:
+        raise SystemExit(f"error: {two.name}, with two seeds, took no longer than {one.name}; make both on the same idle machine")
     print(f"{one.name}: {first:.1f} min; {two.name}: {both:.1f} min; a further seed: {both - first:.1f} min")
     print(f"ten seeds, extrapolated from two: {first + 9 * (both - first):.1f} min")
 

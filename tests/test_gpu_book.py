@@ -75,3 +75,5 @@ def test_ten_seeds_follow_from_one_and_two(gpu_book, tmp_path, capsys):
     gpu_book.times(tmp_path / "one", tmp_path / "two")
     assert "a further seed: 2.0 min" in (said := capsys.readouterr().out)
     assert "ten seeds, extrapolated from two: 23.0 min" in said
+    with pytest.raises(SystemExit, match="one, with two seeds, took no longer than two"):
+        gpu_book.times(tmp_path / "two", tmp_path / "one")
