@@ -57,6 +57,8 @@ def _words(kind):
         "Conv2D": "convolution",
         "StridedConvolution": "convolution",
         "TransposedConvolution": "fractionally strided\nconvolution",
+        "Conv2DTranspose": "fractionally strided\nconvolution",
+        "Cropping2D": "cropping",
         "MaxPooling2D": "pooling",
         "InputLayer": "input",
     }

@@ -28,7 +28,7 @@ def fidelity_figure(rows, names, classes):
     size = (WIDTH, 1.4 + 2 * (0.5 + 0.5 * len(classes)))
     figure, axes = plt.subplots(len(SPACES), len(MEASURES), figsize=size, sharey=True, squeeze=False)
     for line, (space, title) in zip(axes, SPACES.items(), strict=True):
-        for axis, (measure, name) in zip(line, MEASURES.items(), strict=True):
+        for axis, (measure, measured) in zip(line, MEASURES.items(), strict=True):
             own = rows[rows["metric"] == f"{measure}_{space}"]
             for shift, ((arm, name), (colour, marker)) in enumerate(zip(names.items(), LOOKS, strict=True)):
                 part = own[own["arm"] == arm].set_index("label").loc[list(classes)]
@@ -37,7 +37,7 @@ def fidelity_figure(rows, names, classes):
                 axis.plot(part["value"].astype(float), y, marker, color=colour, markersize=5, label=name)
             if measure == "kid":
                 _kid_scale(axis.xaxis, own)
-            axis.set_title(f"{name}, {title}", loc="left", fontsize=9)
+            axis.set_title(f"{measured},\n{title}", loc="left", fontsize=9)
             axis.set_yticks(np.arange(len(classes)), classes)
             axis.grid(axis="y", visible=False)
     axes[0, 0].set_ylim(len(classes) - 0.5, -0.5)

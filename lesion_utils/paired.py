@@ -200,10 +200,13 @@ def decide(interval, margin):
 
 def verdict(difference, added, margin):
     """Say in words what an interval of a difference allows to say about what was ``added``, a plural; see :func:`decide`."""
-    size = margin_text(margin)
+    size, (low, high) = margin_text(margin), difference.interval
+    decided = decide(difference.interval, margin)
+    if decided == "cannot tell" and (low > 0 or high < 0):
+        return f"sees a {'gain' if low > 0 else 'loss'} by {added}, but cannot tell whether it is more than {size}"
     return {
         "helps": f"says that {added} help here, by more than {size}",
         "harms": f"says that {added} harm here, by more than {size}",
         "makes no difference that matters": f"says that {added} make no difference that matters here: at most {size}",
         "cannot tell": f"cannot tell whether {added} make a difference of more than {size} here",
-    }[decide(difference.interval, margin)]
+    }[decided]

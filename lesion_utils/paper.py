@@ -18,6 +18,8 @@ COUNTS = dict(zip(CLASSES, PAPER_COUNTS, strict=True))
 GREEN_LINE_GAIN = 0.02
 #: Fig. 2: exactly the "approximately 1.3 M" of section 2.2, when convolutions use no padding.
 CNN_PARAMETERS = 1_273_347
+#: Filters of its first convolution that give so many; 64 and 128 follow (Fig. 2).
+CNN_WIDTH = 32
 #: N = 30 x (1 + 3 + 7 + 5) augmentations of each lesion (section 4.2.1), and samples at the optimum (Fig. 8).
 AUGMENTATIONS, CLASSIC_OPTIMUM, SYNTHETIC_OPTIMUM = 480, 5000, 3000
 #: Channels of the generator's 4x4 layer (Fig. 5).

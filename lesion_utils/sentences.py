@@ -34,6 +34,7 @@ class Facts:
     simulated: bool
     augmentations: int
     network_parameters: int
+    cnn_width: int
     generator_width: int | None
     folds: int
     seeds: int
@@ -188,8 +189,10 @@ def _data(f):
 
 
 def _network(s, f):
-    exact = f.network_parameters == paper.CNN_PARAMETERS
-    why = "as the paper's figure implies" if exact else f"the paper's {paper.CNN_PARAMETERS:,} is for three"
+    why = "as the paper's figure implies"
+    if f.network_parameters != paper.CNN_PARAMETERS:
+        why = f"the paper's {paper.CNN_PARAMETERS:,} is for three, with {paper.CNN_WIDTH} filters in the first convolution"
+        why += f", where this run has {f.cnn_width}" * (f.cnn_width != paper.CNN_WIDTH)
     return f"The network has {f.network_parameters:,} parameters for {len(s.classes)} classes, {why}."
 
 
@@ -236,29 +239,32 @@ def _curves(s, margin):
     if none is None or classic is None:
         return "The classifier of this run has not been trained: run notebook 05."
     gain = 100 * (classic.value - none.value)
-    red = f"Red: classic augmentation changes accuracy from {none.text} to {classic.text}, {gain:+.1f} points"
+    red = f"The paper's red line, classic augmentation, changes accuracy from {none.text} to {classic.text}, {gain:+.1f} points"
     if s.like_paper:
         red += f" (paper {100 * (paper.ACCURACY['classic'] - paper.ACCURACY['real']):+.1f})"
     printed = {"dcgan": f"{100 * (paper.ACCURACY['dcgan'] - paper.ACCURACY['classic']):+.1f}", "classic_extra_real": "about +2"}
     parts = [red]
     for colour, arm in (("blue", "dcgan"), ("green", "classic_extra_real")):
+        line = f"its {colour} line"
         found = {test: s.difference(arm, test) for test in ON_TEST_SET}
         found = {test: one for test, one in found.items() if one is not None}
         if not found:
-            parts.append(f"{colour}: no {WHAT[arm]} in this run (paper {printed[arm]})")
+            parts.append(f"{line}: no {WHAT[arm]} in this run (paper {printed[arm]})")
             continue
         said = " and by ".join(f"{points(one)} {ON_TEST_SET[test]} ({_short(one, margin)})" for test, one in found.items())
         context = f" (paper {printed[arm]}, no interval)" if s.like_paper else ""
-        parts.append(f"{colour}: {WHAT[arm]} change it by {said}{context}")
+        parts.append(f"{line}: {WHAT[arm]} change it by {said}{context}")
     return "; ".join(parts) + "."
 
 
 def _short(difference, margin):
+    low, high = difference.interval
+    change = "a gain, but " if low > 0 else "a loss, but " if high < 0 else ""
     return {
         "helps": "they help here",
         "harms": "they harm here",
         "makes no difference that matters": "they make no difference that matters",
-        "cannot tell": f"with a margin of {margin_text(margin)} this run cannot tell",
+        "cannot tell": f"{change}with a margin of {margin_text(margin)} this run cannot tell",
     }[decide(difference.interval, margin)]
 
 
@@ -292,12 +298,14 @@ def run_facts(state, recorded):
         From :func:`summary.recorded_parameters`.
     """
     plan = state.augmentation["plan"]
+    width = recorded.get("05_classification", {}).get("cnn_width", paper.CNN_WIDTH)
     return Facts(
         counts={name: int((state.cohort.label == number).sum()) for number, name in enumerate(state.classes)},
         patients=len(set(state.cohort.patient_id.tolist())),
         simulated=state.everything.source == "simulated",
         augmentations=plan["rotations"] * (1 + plan["flips"] + plan["translations"] + plan["scales"]),
-        network_parameters=cnn(len(state.classes)).count_params(),
+        network_parameters=cnn(len(state.classes), width=width).count_params(),
+        cnn_width=width,
         generator_width=recorded.get("03_dcgan", {}).get("generator_width"),
         folds=len(state.fold_numbers),
         seeds=len(state.preparation["seeds"]),

@@ -548,6 +548,8 @@ def test_figures_draw_every_class_and_set(lesions):
     rows = rows[rows["fold"] == "all"]
     figure = fidelity_figures.fidelity_figure(rows[rows["table"] == "fidelity"], NAMES, ["cyst", "other"])
     assert len(figure.axes) == 6 and [text.get_text() for text in figure.legends[0].get_texts()] == list(NAMES.values())
+    titles = [axis.get_title(loc="left").replace("\n", " ") for axis in figure.axes]
+    assert titles == [f"{measure}, {space}" for space in likeness.SPACES.values() for measure in likeness.MEASURES.values()]
     figure = fidelity_figures.epochs_figure(
         rows, {"kid_radiomic": "KID", "coverage_radiomic": "coverage"}, NAMES, ["cyst", "other"]
     )

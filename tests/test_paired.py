@@ -153,6 +153,16 @@ def test_verdict_on_planted_effects(better, worse, words):
     assert paired.points(difference).startswith(f"{100 * (better - worse) / 120:+.1f} points (95 % interval ")
 
 
+def test_a_gain_that_may_not_matter_is_still_called_a_gain():
+    """Zero excluded and the margin not: neither *helps* nor the same words as of an interval on both sides of zero."""
+    said = [paired.verdict(paired.Difference(value, ends, 90), "extra ROIs", 0.01) for value, ends in (
+        (0.02, (0.009, 0.04)), (-0.02, (-0.04, -0.009)), (0.02, (-0.001, 0.04)),
+    )]  # fmt: skip
+    assert said[0] == "sees a gain by extra ROIs, but cannot tell whether it is more than 1 point"
+    assert said[1] == "sees a loss by extra ROIs, but cannot tell whether it is more than 1 point"
+    assert said[2] == "cannot tell whether extra ROIs make a difference of more than 1 point here"
+
+
 @pytest.mark.parametrize(
     ("interval", "margin", "word"),
     [

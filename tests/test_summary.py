@@ -25,6 +25,7 @@ FACTS = sentences.Facts(
     simulated=True,
     augmentations=480,
     network_parameters=1_273_347,
+    cnn_width=32,
     generator_width=1024,
     folds=3,
     seeds=1,
@@ -239,10 +240,11 @@ def test_reduced_settings_are_said_beside_every_comparison(full, reduced, words)
 
 
 def test_facts_of_the_setting_stand_in_their_sentences(full):
-    small = {"augmentations": 96, "network_parameters": 99, "generator_width": 64, "counts": {"cyst": 3}}
+    small = {"augmentations": 96, "network_parameters": 99, "cnn_width": 16, "generator_width": 64, "counts": {"cyst": 3}}
     same, other = (sentences.sentences(full, facts, MARGIN) for facts in (FACTS, replace(FACTS, **small)))
     for name, number in (("Fig. 1", "3 cyst"), ("Fig. 2", "99"), ("Fig. 3", "96"), ("Fig. 5", "64 channels")):
         assert number in other[name] and same[name] != other[name], name
+    assert "1,273,347 is for three, with 32 filters in the first convolution, where this run has 16" in other["Fig. 2"]
     assert "not on record" in sentences.sentences(full, replace(FACTS, generator_width=None), MARGIN)["Fig. 5"]
     assert "better than chance" in same["Fig. 6"] and "80.0 % [75.1, 84.1]" in same["Fig. 6"]
 
@@ -333,4 +335,6 @@ def test_what_parameters_change_is_read_from_the_runs_record(tmp_path):
     facts = sentences.run_facts(state, recorded)
     assert facts.counts == {"cyst": 2, "metastasis": 1, "hemangioma": 1} and facts.patients == 3
     assert (facts.augmentations, facts.network_parameters, facts.generator_width) == (8, 1_273_347, 1024)
+    narrow = sentences.run_facts(state, {"05_classification": notebook_defaults("05_classification") | {"cnn_width": 16}})
+    assert (narrow.network_parameters, narrow.cnn_width) == (318_723, 16), "those of the run's own network"
     assert facts.reduced and facts.seeds == 2 and sentences.run_facts(state, {}).reduced is None
