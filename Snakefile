@@ -99,7 +99,7 @@ rule classic_groups:
 
 # The two kinds of GAN do not need each other. One thread each, side by side, is faster than both threads for one after the other.
 rule dcgan_part:
-    input: source("03_dcgan", "gan_judge", "paired", "diagrams", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/03_dcgan.yml", rules.classic_groups.output
+    input: source("03_dcgan", "gan_judge", "controls_results", "selection", "paired", "diagrams", "gan_training", "gans", "sampling", *BASE, *NETS), "parameters/03_dcgan.yml", rules.classic_groups.output
     output: "parts/dcgan/seed{seed}_fold{fold}.ipynb"
     threads: HALF
     benchmark: "benchmarks/dcgan/seed{seed}_fold{fold}.tsv"

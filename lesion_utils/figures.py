@@ -128,7 +128,7 @@ def accuracy_curves(curves, *, chance):
         colour = next(colours)
         axis.plot(curve["added"], curve["value"], marker="o", color=colour, label=name)
         axis.fill_between(curve["added"], curve["ci_low"], curve["ci_high"], color=colour, alpha=0.15, linewidth=0)
-    axis.axhline(chance, color="0.3", linewidth=1, linestyle=":", label="chance")
+    axis.axhline(chance, color="0.3", linewidth=1, linestyle=":", label="guessing evenly")
     label = "samples added to the training set of a fold"
     ends = {
         paper: [c["added"].max() for name, c in curves.items() if name.startswith("paper") == paper] for paper in (True, False)

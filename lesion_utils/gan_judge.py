@@ -67,12 +67,14 @@ def checks_table(results, accuracy_of):
     Parameters
     ----------
     results : DataFrame
-        Rows of results.csv; those are taken that are pooled over folds and seeds, :func:`agreement_rows` for all classes at once.
+        Rows of results.csv, of balanced accuracy too where there are some; those are taken that are pooled over folds and seeds,
+        :func:`agreement_rows` for all classes at once.
     accuracy_of : str
         Whose accuracy it is, in words.
     """
     pooled = (results["fold"].astype(str) == "all") & (results["seed"].astype(str) == "all")
-    measures = {"class_agreement": "named as asked", "accuracy": f"accuracy of the {accuracy_of}"}
+    measures = {"class_agreement": "named as asked"}
+    measures |= {f"{kind}accuracy": f"{kind.replace('_', ' ')}accuracy of the {accuracy_of}" for kind in ("", "balanced_")}
     table = results[pooled & results["metric"].isin(measures)]
     return pd.DataFrame(
         {
@@ -80,7 +82,7 @@ def checks_table(results, accuracy_of):
             "measured on": table["test_set"].map(TEST_SETS).fillna("synthetic ROIs"),
             "value": table["value"].map("{:.1%}".format),
         }
-        | _interval_and_number(table, "ROIs or lesions")
+        | _interval_and_number(table, "ROIs, lesions or shares")
     )
 
 
