@@ -67,6 +67,8 @@ def augment_in_parts(folder, lesions, size, classes):
     plan = augment.augmentation_plan(rois.lesion_geometry(cohort.outlines)[1], margin=MARGIN, seed=0, **PLAN)
     order = np.random.default_rng(0).permutation(lesions)
     lesion, column = augment.nested_group(order, AUGMENTED * lesions, plan.shape[1])
+    by_lesion = np.argsort(lesion, kind="stable")  # so that a slice is windowed for one part, not for each
+    lesion, column = lesion[by_lesion], column[by_lesion]
     for start in range(0, len(lesion), PART):
         part = slice(start, start + PART)
         augment.augmented_rois(cohort, plan, lesion[part], column[part], **WINDOW, size=size)
