@@ -186,8 +186,8 @@ def made_line(name, made):
     counts = made["counts"]
     source = f"made {provenance.made_from(made)} on {made['hardware']}"
     return (
-        f"These are the numbers of the published run `{name}`, {source} (its parts took {made['minutes']:.0f} minutes in all, "
-        f"some of them side by side): "
+        f"These are the numbers of the published run `{name}`, {source} (when they were last run, its parts took "
+        f"{made['minutes']:.0f} minutes in all, some of them side by side; what had been trained before was taken up): "
         f"{counts['lesions']} lesions of {counts['patients']} patients ({', '.join(made['classes'])}), and "
         f"{counts['independent_lesions']} lesions of other patients that had no part in any choice."
     )
