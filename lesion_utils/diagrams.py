@@ -132,23 +132,24 @@ def _flow(dot, costs):
     graph = nx.transitive_closure(graph)
     graph.remove_nodes_from(["all", "book", "results"])  # these collect, join and render what the others made
     graph = nx.transitive_reduction(graph)
+    texts = {name: name.replace("_", " ").replace(" ", "\n", 1) + costs.get(name, "") for name in graph}
+    half_height = 0.075 * max(4, *(text.count("\n") + 1 for text in texts.values()))
     boxes = {}
     for column, generation in enumerate(nx.topological_generations(graph)):
         for line, name in enumerate(sorted(generation)):
-            title = name.replace("_", " ").replace(" ", "\n", 1)
-            boxes[name] = (2.4 * column, -0.9 * line, title + costs.get(name, ""))
-    height = 0.9 + max(-y for _, y, _ in boxes.values())
-    return _boxes_and_arrows(boxes, list(graph.edges), height=height, half_width=0.95, fontsize=7)
+            boxes[name] = (2.5 * column, -(2 * half_height + 0.3) * line, texts[name])
+    height = 2 * half_height + 0.3 + max(-y for _, y, _ in boxes.values())
+    return _boxes_and_arrows(boxes, list(graph.edges), height=height, half_width=1.05, half_height=half_height, fontsize=7)
 
 
-def _boxes_and_arrows(boxes, edges, *, height, half_width=0.8, fontsize=8):
+def _boxes_and_arrows(boxes, edges, *, height, half_width=0.8, half_height=0.3, fontsize=8):
     figure, axis = plt.subplots(figsize=(WIDTH, height))
     patches = {}
     for name, (x, y, text) in boxes.items():
         patches[name] = FancyBboxPatch(
-            (x - half_width, y - 0.3),
+            (x - half_width, y - half_height),
             2 * half_width,
-            0.6,
+            2 * half_height,
             boxstyle="round,pad=0.05",
             facecolor="#d5e8f5",
             edgecolor="0.3",
@@ -171,6 +172,9 @@ def _boxes_and_arrows(boxes, edges, *, height, half_width=0.8, fontsize=8):
             )  # fmt: skip
         )
     xs, ys = [box[0] for box in boxes.values()], [box[1] for box in boxes.values()]
-    axis.set(xlim=(min(xs) - half_width - 0.2, max(xs) + half_width + 0.2), ylim=(min(ys) - 0.6, max(ys) + 0.6))
+    axis.set(
+        xlim=(min(xs) - half_width - 0.2, max(xs) + half_width + 0.2),
+        ylim=(min(ys) - half_height - 0.3, max(ys) + half_height + 0.3),
+    )
     axis.axis("off")
     return figure
