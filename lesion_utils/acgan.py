@@ -43,7 +43,7 @@ def acgan_step(generator, discriminator, generator_optimizer, discriminator_opti
         loss_class = class_loss(fake_class, asked)
         loss_d = discriminator_loss(real_logit, fake_logit) + class_loss(real_class, label) + loss_class
         if penalty:
-            loss_d += penalty(discriminator, real)
+            loss_d = loss_d, penalty(discriminator, real)  # two terms: it runs D a third time
         return (loss_d, generator_loss(fake_logit) + loss_class), (real_logit, fake_logit, real_class, fake_class)
 
     weights_d, weights_g = discriminator.trainable_variables, generator.trainable_variables

@@ -9,6 +9,8 @@ images to infer from are rounded up to powers of two, and networks that are alik
 
 import threading
 import weakref
+from functools import reduce
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +39,7 @@ def gradients(function, *weights):
     def shifted(shifts):
         with _Reads(flat, before, shifts) as scope:
             losses, rest = function()
+        losses = tuple(reduce(add, loss) if isinstance(loss, tuple) else loss for loss in losses)
         changed[:] = scope.changed
         return losses, (rest, [scope.state_mapping[id(variable)] for variable in changed])
 

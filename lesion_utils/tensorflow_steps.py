@@ -1,6 +1,8 @@
 """Training with TensorFlow: gradients from tapes, and an epoch of steps as one graph. See :mod:`steps`."""
 
 import logging
+from functools import reduce
+from operator import add
 
 import keras
 import numpy as np
@@ -22,7 +24,9 @@ def gradients(function, *weights):
     Parameters
     ----------
     function : callable
-        Takes nothing, returns (a tuple of losses, anything else).
+        Takes nothing, returns (a tuple of losses, anything else). A loss may be a tuple of terms that are added: each has a
+        gradient of its own. TensorFlow sums more than two gradients of a weight in the order in which they are finished, which
+        is not always the same; so a network that a loss runs three times needs two terms.
     *weights : list of Variable
         One list a loss.
 
@@ -32,7 +36,15 @@ def gradients(function, *weights):
     """
     with tf.GradientTape(persistent=len(weights) > 1) as tape:
         losses, rest = function()
-    return losses, rest, [tape.gradient(loss, own) for loss, own in zip(losses, weights, strict=True)]
+    totals = tuple(reduce(add, loss) if isinstance(loss, tuple) else loss for loss in losses)
+    return totals, rest, [_gradient(tape, loss, own) for loss, own in zip(losses, weights, strict=True)]
+
+
+def _gradient(tape, loss, weights):
+    if not isinstance(loss, tuple):
+        return tape.gradient(loss, weights)
+    terms = [tape.gradient(term, weights) for term in loss]  # None of a weight that a term does not use
+    return [reduce(add, [part for part in parts if part is not None]) for parts in zip(*terms, strict=True)]
 
 
 def input_gradient(function, images):

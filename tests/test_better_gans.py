@@ -176,6 +176,27 @@ def test_training_that_was_cut_off_ends_with_the_same_bits(gan, tmp_path):
     np.testing.assert_array_equal(*drawn)
 
 
+def test_no_sum_of_gradients_hangs_on_which_is_finished_first(tmp_path, monkeypatch):
+    """TensorFlow's sum of three or more begins with whichever it can reuse: a training would not always have the same bits."""
+    functions = []
+
+    def spied(**settings):
+        return lambda function: functions.append(compiled(**settings)(function)) or functions[-1]
+
+    compiled = tf.function
+    monkeypatch.setattr(tf, "function", spied)
+    train(better_gans.BetterAcgan(**TINY, **EVERYTHING), tmp_path, epochs=1)
+    graphs = [function.get_concrete_function().graph.as_graph_def() for function in functions]
+    nodes = [
+        node
+        for graph in graphs
+        for part in (graph, *graph.library.function)
+        for node in (part.node_def if hasattr(part, "node_def") else part.node)
+    ]
+    sums = [len(node.input) for node in nodes if node.op == "AddN"]
+    assert len(sums) > 20 and set(sums) == {2}
+
+
 def test_loss_that_is_not_a_number_names_variant_fold_and_epoch(gan, tmp_path):
     rois = random_rois(12, classes=CLASSES)
     rois.images[3] = np.nan
