@@ -76,9 +76,7 @@ def pages(tmp_path):
     target.mkdir()
     (run / "provenance.json").write_text(json.dumps(MADE))
     (run / "parameters" / "05_classification.yml").write_text("accuracy_margin: 0.01\nbootstrap_draws: 300\n")
-    (run / "parameters" / "11_controls.yml").write_text("gan: dcgan\n")
     pd.DataFrame(list(rows()), columns=RESULT_COLUMNS).to_csv(run / "results.csv", index=False)
-    pd.concat(predictions()).to_csv(target / "predictions.csv", index=False)
     pd.concat(predictions()).to_csv(run / "predictions.csv.xz", index=False)
     cohort_pages.write_pages(run, target)
     return target
